@@ -1,0 +1,1 @@
+"""`ner.v1`: Nerve's own gRPC contract."""
