@@ -1,0 +1,79 @@
+# Targets for users and developers; `make` alone lists them.
+PYTHON ?= python3
+DATA   ?= ../shared/data
+SERVE  := .venv
+DEV    := .venv-dev
+RUN    := $(DEV)/bin/python
+SOURCES := gateway inference telemetry nerve training benchmarks tests requirements
+# Locks are complete, so pip has nothing to resolve.
+INSTALL := install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check bench train protos protos-check fmt lock up down clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-8s %s\n", $$1, $$2}'
+
+serve: $(SERVE)/.installed ## start both services on the shipped model (GATEWAY_PORT, INFERENCE_PORT)
+	@$(SERVE)/bin/python -m nerve serve
+
+test: $(DEV)/.installed ## run every test that this machine can run
+	$(RUN) -m pytest
+
+check: $(DEV)/.installed protos-check ## what CI runs: format, lint, types, imports, protos, tests
+	$(RUN) -m ruff format --check $(SOURCES)
+	$(RUN) -m ruff check $(SOURCES)
+	$(RUN) -m mypy
+	$(DEV)/bin/lint-imports
+	$(RUN) -m pytest
+
+bench: $(DEV)/.installed ## measure the services against the in-process ceiling
+	$(RUN) -m benchmarks
+
+train: $(DEV)/.installed ## train models/ner-en anew (DATA=folder of data sets)
+	$(RUN) -m training all --data $(DATA)
+
+PROTOC = $(RUN) -m grpc_tools.protoc -I. --python_out=$(1) --grpc_python_out=$(1) \
+	--mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) protos/ner/v1/entity_recognizer.proto
+
+protos: $(DEV)/.installed ## compile the contracts
+	PATH="$(CURDIR)/$(DEV)/bin:$$PATH" $(call PROTOC,.)
+
+protos-check: $(DEV)/.installed
+	@rm -rf $(DEV)/protos-check && mkdir $(DEV)/protos-check
+	@PATH="$(CURDIR)/$(DEV)/bin:$$PATH" $(call PROTOC,$(DEV)/protos-check)
+	@for file in $$(cd $(DEV)/protos-check && find protos -type f); do \
+		cmp $(DEV)/protos-check/$$file $$file || { echo "$$file is stale: run make protos"; exit 1; }; \
+	done
+
+fmt: $(DEV)/.installed ## format and fix what can be fixed
+	$(RUN) -m ruff format $(SOURCES)
+	$(RUN) -m ruff check --fix $(SOURCES)
+
+lock: $(DEV)/.installed ## pin the newest versions that pyproject.toml allows
+	$(RUN) requirements/lock.py
+
+up: ## build and start the containers (GATEWAY_PORT, REPLICAS)
+	docker compose up --build --detach --wait --scale inference=$(or $(REPLICAS),1)
+
+down: ## stop the containers
+	docker compose down
+
+clean: ## remove what make installed
+	rm -rf $(SERVE) $(DEV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(SERVE)/.installed: requirements/serve.txt
+	@echo "installing into $(SERVE) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv --clear $(SERVE)
+	@$(SERVE)/bin/pip $(INSTALL) requirements/serve.txt
+	@touch $@
+
+# torch as a CPU build where an index offers one, else the registry's, which is ten times as large.
+$(DEV)/.installed: requirements/dev.txt requirements/torch.txt requirements/torch-cpu.txt
+	@echo "installing into $(DEV) ... (torch is large: some minutes)"
+	@$(PYTHON) -m venv --clear $(DEV)
+	@$(DEV)/bin/pip $(INSTALL) requirements/dev.txt
+	@$(DEV)/bin/pip $(INSTALL) requirements/torch-cpu.txt 2>/dev/null || \
+		$(DEV)/bin/pip $(INSTALL) requirements/torch.txt
+	@touch $@
