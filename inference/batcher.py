@@ -1,0 +1,195 @@
+"""The loop that runs batches: worker threads that take from the queue and deliver to replies.
+
+A free worker takes at once what waits; there is no timer. While all workers run, calls gather in
+the queue and the next batch is larger: load itself makes the batches.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inference.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
+from inference.reply import WindowScores
+from telemetry import logs
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from inference.batch_queue import BatchQueue, Entry
+    from inference.metrics import Metrics
+    from inference.reply import Outcome
+
+_log = logs.get_logger(__name__)
+
+# Before the first run has been measured: one Zen 3 core, 24-token sentences.
+_FIRST_TOKENS_PER_S = 4_000.0
+# Each run moves the estimate by a tenth: it follows a change of load within some ten runs and no
+# single slow run upsets it.
+_RATE_WEIGHT = 0.1
+_LEAST_RETRY_S = 0.05
+_NS_PER_S = 1_000_000_000
+
+
+class Batcher:
+    """Owns the worker threads; entries come from an event loop, outcomes go back to it.
+
+    Args:
+        queue: the waiting entries; the batcher alone touches it from now on.
+        workers: concurrent model runs; at least 1.
+        metrics: where runs are counted.
+        clock_ns: monotonic nanoseconds.
+    """
+
+    def __init__(
+        self,
+        queue: BatchQueue,
+        workers: int,
+        metrics: Metrics,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._queue = queue
+        self._metrics = metrics
+        self._clock_ns = clock_ns
+        self._changed = threading.Condition()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"worker-{i}", daemon=True)
+            for i in range(workers)
+        ]
+        self._free = 0
+        self._closing = False
+        self._tokens_per_s = _FIRST_TOKENS_PER_S  # of one worker
+        metrics.waiting_tokens.set_function(lambda: float(queue.waiting_tokens))
+
+    def start(self) -> None:
+        """Starts the workers; call once, and `close` at the end."""
+        for thread in self._threads:
+            thread.start()
+
+    def check_admission(self, tokens: int = 0) -> None:
+        """Refuses at the door what could not be queued.
+
+        Args:
+            tokens: size of the call, or 0 while it is not known.
+
+        Raises:
+            QueueFull: so many tokens more may not wait now.
+        """
+        queue = self._queue
+        if not queue.admits(max(tokens, 1)):
+            excess = queue.waiting_tokens + tokens - queue.limit_tokens
+            raise QueueFull(max(_LEAST_RETRY_S, self.run_ns(excess) / _NS_PER_S))
+
+    def run_ns(self, tokens: int) -> int:
+        """Predicted time in which the workers together run so many tokens, in nanoseconds."""
+        return int(tokens * _NS_PER_S / (self._tokens_per_s * len(self._threads)))
+
+    def submit(self, entries: Sequence[Entry]) -> None:
+        """Queues all entries of a call, or none.
+
+        Raises:
+            QueueFull: they do not fit in the queue.
+            Draining: the batcher is closed.
+        """
+        tokens = sum(entry.tokens for entry in entries)
+        with self._changed:
+            if self._closing:
+                raise Draining
+            self.check_admission(tokens)
+            self._queue.put(entries)
+            self._changed.notify(min(len(entries), len(self._threads)))
+
+    def abandon(self, entries: Sequence[Entry]) -> None:
+        """Drops the entries of a caller who has gone; what already runs is not stopped."""
+        with self._changed:
+            dropped = sum(entry.waiting for entry in entries)
+            self._queue.abandon(entries)
+        if dropped:
+            self._metrics.dropped("abandoned", dropped)
+
+    def close(self) -> None:
+        """Refuses what still waits, lets the runs end and joins the workers; may be repeated."""
+        with self._changed:
+            self._closing = True
+            left = self._queue.drain()
+            self._changed.notify_all()
+        _deliver([(entry, Draining()) for entry in left])
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+
+    def _work(self) -> None:
+        while (taken := self._next()) is not None:
+            batch, expired = taken
+            if expired:
+                self._metrics.dropped("expired", len(expired))
+                _deliver([(entry, DeadlineExceeded()) for entry in expired])
+            if batch:
+                _deliver(self._run(batch))
+
+    def _next(self) -> tuple[list[Entry], list[Entry]] | None:
+        """Waits for something to run or to refuse; none when the batcher closes."""
+        with self._changed:
+            self._free += 1
+            try:
+                while not self._closing:
+                    take = self._queue.take(self._clock_ns(), self._free)
+                    if take.batch or take.expired:
+                        return take.batch, take.expired
+                    self._changed.wait()
+                return None
+            finally:
+                self._free -= 1
+
+    def _run(self, batch: list[Entry]) -> list[tuple[Entry, Outcome]]:
+        """Runs a batch; if that fails, each window alone, so that only the guilty one fails."""
+        try:
+            return list(zip(batch, self._scores(batch), strict=True))
+        except Exception as error:  # noqa: BLE001 - whatever a run raises belongs to its callers
+            if len(batch) > 1:
+                _log.warning("batch_failed_and_is_run_singly", windows=len(batch))
+                return [pair for entry in batch for pair in self._run([entry])]
+            _log.error("window_failed", tokens=batch[0].tokens, error=type(error).__name__)
+            return [(batch[0], InferenceFailed())]
+
+    def _scores(self, batch: list[Entry]) -> list[WindowScores]:
+        started_ns = self._clock_ns()
+        longest = max(entry.tokens for entry in batch)
+        ids = np.zeros((len(batch), longest), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, entry in enumerate(batch):
+            ids[row, : entry.tokens] = entry.ids
+            mask[row, : entry.tokens] = 1
+        logits = batch[0].session.run(ids, mask)
+        took_ns = self._clock_ns() - started_ns
+        self._measure(batch, ids.size, took_ns)
+        return [
+            WindowScores(logits[row, : entry.tokens], started_ns - entry.queued_ns, took_ns)
+            for row, entry in enumerate(batch)
+        ]
+
+    def _measure(self, batch: list[Entry], padded_tokens: int, took_ns: int) -> None:
+        tokens = sum(entry.tokens for entry in batch)
+        rate = tokens * _NS_PER_S / max(took_ns, 1)
+        self._tokens_per_s += _RATE_WEIGHT * (rate - self._tokens_per_s)
+        self._metrics.batch(len(batch), tokens, padded_tokens)
+
+
+def _deliver(outcomes: Sequence[tuple[Entry, Outcome]]) -> None:
+    """Hands outcomes to their replies, in one step for each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Entry, Outcome]]] = {}
+    for entry, outcome in outcomes:
+        by_loop.setdefault(entry.reply.loop, []).append((entry, outcome))
+    for loop, pairs in by_loop.items():
+        # A loop that is closed has no caller left.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_put, pairs)
+
+
+def _put(outcomes: Sequence[tuple[Entry, Outcome]]) -> None:
+    for entry, outcome in outcomes:
+        entry.reply.put(entry.index, outcome)

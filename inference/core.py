@@ -1,0 +1,98 @@
+"""The records that the parts of the inference service pass to each other."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.errors import TextRejected
+
+
+class Aggregation(Enum):
+    """How token labels become entities; names and meanings are those of Hugging Face."""
+
+    FIRST = "first"
+    SIMPLE = "simple"
+    AVERAGE = "average"
+    MAX = "max"
+    NONE = "none"
+
+
+class OffsetUnit(Enum):
+    """What the offsets of an entity count."""
+
+    CODEPOINT = "codepoint"
+    UTF16 = "utf16"
+    BYTE = "byte"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a text that one row of a model run holds.
+
+    A window may show the model more than it answers for: `owned` are the rows of its logits that
+    count. The owned rows of a text's windows, one after the other, are the tokens of the text.
+    """
+
+    ids: NDArray[np.int64]  # int64 [tokens], special tokens included
+    owned: slice  # rows of the window's logits, special tokens never among them
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedText:
+    """A text as tokens with their places in it; special tokens are only in the windows."""
+
+    text: str
+    spans: list[tuple[int, int]]  # code points [start, end) of each token
+    word_starts: list[int]  # index of each word's first token, ascending
+    windows: list[Window]  # empty when the text holds no token (white space, control characters)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the model must run, special ones and overlaps included."""
+        return sum(len(window.ids) for window in self.windows)
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A named entity: `text` is exactly the characters from `start` to `end`."""
+
+    text: str
+    label: str
+    start: int
+    end: int
+    score: float  # mean probability of the label over the words, in [0, 1]
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizeQuery:
+    """What a caller asks of the engine."""
+
+    texts: list[str]
+    model: str = ""  # empty: the default model
+    version: str = ""  # empty: the live version
+    labels: frozenset[str] = frozenset()  # empty: all
+    min_score: float = 0.0  # in [0, 1]
+    aggregation: Aggregation = Aggregation.FIRST
+    offset_unit: OffsetUnit = OffsetUnit.CODEPOINT
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where a call's time went, in nanoseconds; each figure is the longest of its windows'."""
+
+    tokenize_ns: int = 0
+    queue_ns: int = 0
+    inference_ns: int = 0
+    decode_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizeAnswer:
+    """The answer to a query: one result per text, in order."""
+
+    model: str
+    version: str
+    results: list[list[Entity] | TextRejected]
+    timings: Timings

@@ -1,0 +1,226 @@
+"""One request, from texts to entities.
+
+    admit → tokenize → queue → (a worker runs it) → decode → select and convert
+
+Texts of a call fail one by one; the call fails as a whole only where no text of it could be
+answered. If the caller goes away, or the deadline passes, the work that has not begun is dropped.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from inference.batch_queue import Entry
+from inference.batcher import Batcher
+from inference.core import Entity, RecognizeAnswer, RecognizeQuery, Timings, TokenizedText
+from inference.errors import (
+    DeadlineExceeded,
+    Draining,
+    InferenceFailed,
+    Reason,
+    RecognitionError,
+    RequestInvalid,
+    TextRejected,
+)
+from inference.offsets import convert
+from inference.reply import Outcome, Reply, WindowScores
+from inference.repository import Model, Repository
+
+# A call with more characters is tokenized and decoded beside the event loop: there it would take
+# more than about a millisecond, which every other caller would wait.
+_INLINE_CHARS = 2_000
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call may hold."""
+
+    max_texts: int
+    max_text_chars: int  # code points
+    max_call_tokens: int  # what the queue holds when it is empty
+
+
+class Engine:
+    """Answers queries with the models of a repository.
+
+    Args:
+        repository: the models.
+        batcher: runs windows; started and closed by its owner.
+        limits: what a call may hold.
+        clock_ns: monotonic nanoseconds, the batcher's clock.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        batcher: Batcher,
+        limits: Limits,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.repository = repository
+        self._batcher = batcher
+        self._limits = limits
+        self._clock_ns = clock_ns
+        self._draining = False
+        # One thread: long texts wait for each other, and the cores are the workers'.
+        self._long_texts = ThreadPoolExecutor(1, thread_name_prefix="long-texts")
+
+    def drain(self) -> None:
+        """Refuses new calls from now on; those that run go on."""
+        self._draining = True
+
+    def close(self) -> None:
+        """Lets the thread of the long texts end."""
+        self._long_texts.shutdown(cancel_futures=True)
+
+    async def recognize(
+        self, query: RecognizeQuery, expires_ns: int | None = None
+    ) -> RecognizeAnswer:
+        """Finds the entities of each text.
+
+        Cancelling it drops what has not begun to run.
+
+        Args:
+            query: texts and options.
+            expires_ns: the caller's deadline on the engine's clock; none waits for ever.
+
+        Returns:
+            One result per text, in order.
+
+        Raises:
+            RecognitionError: no text of the call can be answered.
+        """
+        if self._draining:
+            raise Draining
+        model = self.repository.get(query.model, query.version)
+        self._check(query, model)
+        self._batcher.check_admission()
+
+        is_long = sum(map(len, query.texts)) > _INLINE_CHARS
+        started_ns = self._clock_ns()
+        texts = await self._beside_if(
+            is_long, lambda: [self._tokenize(model, text) for text in query.texts]
+        )
+        tokenize_ns = self._clock_ns() - started_ns
+
+        outcomes = await self._run(model, texts, expires_ns)
+
+        started_ns = self._clock_ns()
+        results = await self._beside_if(is_long, lambda: _results(model, query, texts, outcomes))
+        decode_ns = self._clock_ns() - started_ns
+
+        scores = [outcome for outcome in outcomes if isinstance(outcome, WindowScores)]
+        timings = Timings(
+            tokenize_ns,
+            max((s.queue_ns for s in scores), default=0),
+            max((s.inference_ns for s in scores), default=0),
+            decode_ns,
+        )
+        return RecognizeAnswer(model.name, model.version, results, timings)
+
+    def _check(self, query: RecognizeQuery, model: Model) -> None:
+        if not query.texts:
+            raise RequestInvalid(Reason.NO_TEXTS, "the call holds no text: send at least one")
+        if len(query.texts) > self._limits.max_texts:
+            raise RequestInvalid(
+                Reason.TOO_MANY_TEXTS,
+                f"{len(query.texts)} texts in one call: send at most {self._limits.max_texts}",
+            )
+        if not 0 <= query.min_score <= 1:
+            raise RequestInvalid(Reason.OPTION_INVALID, "min_score must be from 0 to 1")
+        if query.labels - set(model.decoder.entity_types):
+            raise RequestInvalid(
+                Reason.LABEL_UNKNOWN,
+                f"a label is not one of {model.name}'s: {', '.join(model.decoder.entity_types)}",
+            )
+
+    def _tokenize(self, model: Model, text: str) -> TokenizedText | TextRejected:
+        if not text:
+            return TextRejected(Reason.TEXT_EMPTY, "the text is empty: send at least one character")
+        limit = self._limits.max_text_chars
+        if len(text) > limit:
+            return TextRejected(
+                Reason.TEXT_TOO_LONG,
+                f"the text has {len(text)} characters: send at most {limit}, or cut it",
+            )
+        return model.tokenizer.tokenize(text)
+
+    async def _run(
+        self, model: Model, texts: list[TokenizedText | TextRejected], expires_ns: int | None
+    ) -> list[Outcome]:
+        """Queues every window of the call and waits for them; one outcome each, in order."""
+        windows = [w for text in texts if isinstance(text, TokenizedText) for w in text.windows]
+        if not windows:
+            return []
+        tokens = sum(len(window.ids) for window in windows)
+        if tokens > self._limits.max_call_tokens:
+            raise RequestInvalid(
+                Reason.TEXT_TOO_LONG,
+                f"the call has {tokens} tokens: send at most {self._limits.max_call_tokens} in one",
+            )
+        reply = Reply(len(windows), asyncio.get_running_loop())
+        now_ns = self._clock_ns()
+        entries: list[Entry] = []
+        turn_ns = now_ns
+        for index, window in enumerate(windows):
+            entry = Entry(model.session, window.ids, reply, index, now_ns, expires_ns, turn_ns)
+            entries.append(entry)
+            turn_ns += self._batcher.run_ns(entry.tokens)
+        self._batcher.submit(entries)
+        try:
+            timeout_s = None if expires_ns is None else max(0, expires_ns - now_ns) / 1e9
+            async with asyncio.timeout(timeout_s):
+                return await reply.outcomes()
+        except TimeoutError:
+            raise DeadlineExceeded from None
+        finally:
+            self._batcher.abandon(entries)
+
+    async def _beside_if(self, is_long: bool, work: Callable[[], _T]) -> _T:
+        if not is_long:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._long_texts, work)
+
+
+def _results(
+    model: Model,
+    query: RecognizeQuery,
+    texts: list[TokenizedText | TextRejected],
+    outcomes: list[Outcome],
+) -> list[list[Entity] | TextRejected]:
+    """One result per text, from the outcomes of all their windows in order."""
+    results: list[list[Entity] | TextRejected] = []
+    remaining = iter(outcomes)
+    for text in texts:
+        if isinstance(text, TextRejected):
+            results.append(text)
+        else:
+            results.append(_decode(model, query, text, list(islice(remaining, len(text.windows)))))
+    return results
+
+
+def _decode(
+    model: Model, query: RecognizeQuery, text: TokenizedText, outcomes: list[Outcome]
+) -> list[Entity] | TextRejected:
+    logits = []
+    for outcome in outcomes:
+        if isinstance(outcome, InferenceFailed):
+            return TextRejected(outcome.reason, outcome.detail)
+        if isinstance(outcome, RecognitionError):
+            raise outcome
+        logits.append(outcome.logits)
+    found = model.decoder.decode(text, logits, query.aggregation)
+    wanted = [entity for entity in found if _is_wanted(entity, query)]
+    return convert(wanted, text.text, query.offset_unit)
+
+
+def _is_wanted(entity: Entity, query: RecognizeQuery) -> bool:
+    if entity.score < query.min_score:
+        return False
+    return not query.labels or entity.label.removeprefix("B-").removeprefix("I-") in query.labels

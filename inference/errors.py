@@ -1,0 +1,111 @@
+"""The errors of the inference service, by the place in the data flow where each is raised.
+
+    RecognitionError            a call that cannot be answered; has a reason and a detail
+    ├── RequestInvalid          at the door: the call as sent can never be answered
+    ├── ModelNotFound           at the door: no such model, or no such version of it
+    ├── Draining                at the door: the service takes no new work
+    ├── QueueFull               at the queue: too much is waiting; says when to come back
+    ├── DeadlineExceeded        at the queue: the caller's time ran out before a worker was free
+    └── InferenceFailed         at the model: the run failed for this window alone
+    TextRejected                one text of a call that cannot be answered; its neighbours are
+    ModelInvalid                at start: a folder of the repository that cannot be served
+
+A detail is for a person: it says what to change and never repeats the text.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a call or a text failed; the names are those of `ner.v1.ErrorReason`."""
+
+    TEXT_EMPTY = "TEXT_EMPTY"
+    TEXT_TOO_LONG = "TEXT_TOO_LONG"
+    NO_TEXTS = "NO_TEXTS"
+    TOO_MANY_TEXTS = "TOO_MANY_TEXTS"
+    MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
+    VERSION_NOT_FOUND = "VERSION_NOT_FOUND"
+    LABEL_UNKNOWN = "LABEL_UNKNOWN"
+    OPTION_INVALID = "OPTION_INVALID"
+    QUEUE_FULL = "QUEUE_FULL"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    DRAINING = "DRAINING"
+    INTERNAL = "INTERNAL"
+
+
+class RecognitionError(Exception):
+    """A call that cannot be answered.
+
+    Args:
+        reason: stable name of the cause.
+        detail: for a person; says what to change.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class RequestInvalid(RecognitionError):
+    """The call can never be answered as it was sent."""
+
+
+class ModelNotFound(RecognitionError):
+    """The model, or the version of it, is not served here."""
+
+
+class Draining(RecognitionError):
+    """The service is shutting down."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.DRAINING, "the server is shutting down: send the call again")
+
+
+class QueueFull(RecognitionError):
+    """More tokens are waiting than the service admits.
+
+    Args:
+        retry_after_s: seconds until the queue should have drained.
+    """
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(
+            Reason.QUEUE_FULL,
+            f"the server is at its limit of waiting work: try again in {retry_after_s:.1f} s",
+        )
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(RecognitionError):
+    """The caller's deadline passed before the answer was ready."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Reason.DEADLINE_EXCEEDED, "the deadline passed before the answer was ready"
+        )
+
+
+class InferenceFailed(RecognitionError):
+    """The model could not be run on a window, even alone."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.INTERNAL, "the model could not be run on this text")
+
+
+class TextRejected(Exception):
+    """One text that cannot be answered; the other texts of its call are.
+
+    Args:
+        reason: stable name of the cause.
+        detail: for a person; says what to change.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class ModelInvalid(Exception):
+    """A version folder that cannot be served; the message says which file and what is wrong."""

@@ -1,0 +1,79 @@
+"""What the inference service counts."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from inference.core import Timings
+
+_NS_PER_S = 1e9
+# From a tenth of a millisecond (tokenizing a sentence) to half a minute (a book), about 2.5 apart.
+_SECONDS = (1e-4, 2.5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)
+_WINDOWS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """The metrics of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._calls = Counter(
+            "inference_calls_total",
+            "Recognize calls by outcome (OK or the reason of the error).",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._texts = Counter(
+            "inference_texts_total",
+            "Texts by outcome (OK or the reason of the error).",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._stages = Histogram(
+            "inference_stage_seconds",
+            "Time of a call in each stage, the longest of its windows.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._batch_windows = Histogram(
+            "inference_batch_windows",
+            "Windows in a model run.",
+            buckets=_WINDOWS,
+            registry=self.registry,
+        )
+        self._tokens = Counter(
+            "inference_tokens_total",
+            "Tokens run, by kind: text or padding.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self._dropped = Counter(
+            "inference_windows_dropped_total",
+            "Windows that were not run, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.waiting_tokens = Gauge(
+            "inference_waiting_tokens", "Tokens that wait for a worker.", registry=self.registry
+        )
+
+    def call(self, outcome: str, timings: Timings | None = None) -> None:
+        """Counts a call that has ended; `timings` only when it was answered."""
+        self._calls.labels(outcome).inc()
+        if timings:
+            for stage in ("tokenize", "queue", "inference", "decode"):
+                nanoseconds: int = getattr(timings, f"{stage}_ns")
+                self._stages.labels(stage).observe(nanoseconds / _NS_PER_S)
+
+    def text(self, outcome: str, texts: int = 1) -> None:
+        """Counts texts with this outcome."""
+        self._texts.labels(outcome).inc(texts)
+
+    def batch(self, windows: int, tokens: int, padded_tokens: int) -> None:
+        """Counts a model run of `windows` rows with `tokens` of text in `padded_tokens`."""
+        self._batch_windows.observe(windows)
+        self._tokens.labels("text").inc(tokens)
+        self._tokens.labels("padding").inc(padded_tokens - tokens)
+
+    def dropped(self, reason: str, windows: int) -> None:
+        """Counts windows that were dropped before they were run."""
+        self._dropped.labels(reason).inc(windows)

@@ -1,0 +1,108 @@
+"""The gRPC server: owns the engine, the workers and the port, from start to drained."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]  # stubs lack it
+from grpc_reflection.v1alpha import reflection
+
+from inference.batch_queue import BatchQueue
+from inference.batcher import Batcher
+from inference.cores import usable_cores
+from inference.engine import Engine, Limits
+from inference.metrics import Metrics
+from inference.repository import Repository
+from inference.servicers.entity_recognizer import RecognizerServicer
+from inference.settings import Settings
+from protos.ner.v1 import entity_recognizer_pb2
+from protos.ner.v1.entity_recognizer_pb2_grpc import add_EntityRecognizerServicer_to_server
+from telemetry import logs
+
+_log = logs.get_logger(__name__)
+
+SERVICE = entity_recognizer_pb2.DESCRIPTOR.services_by_name["EntityRecognizer"].full_name
+
+_CHANNEL_OPTIONS = (
+    # Clients may ping every 10 s, also while idle; the default punishes that with GOAWAY.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # A connection lives five minutes, so that new replicas get their share of the callers.
+    ("grpc.max_connection_age_ms", 300_000),
+    ("grpc.max_connection_age_grace_ms", 60_000),
+    # Without this two servers share a port silently and the calls go to either.
+    ("grpc.so_reuseport", 0),
+)
+
+
+class PortTaken(Exception):
+    """The address cannot be listened on."""
+
+
+class Server:
+    """One inference service in one process.
+
+    Args:
+        settings: of the service.
+        repository: loaded models.
+        metrics: of the process.
+    """
+
+    def __init__(self, settings: Settings, repository: Repository, metrics: Metrics) -> None:
+        self._settings = settings
+        workers = settings.workers or max(1, usable_cores() // settings.threads_per_worker)
+        queue = BatchQueue(settings.batch_tokens, settings.queue_tokens)
+        self._batcher = Batcher(queue, workers, metrics)
+        limits = Limits(settings.max_texts, settings.max_text_chars, settings.queue_tokens)
+        self._engine = Engine(repository, self._batcher, limits)
+        self._servicer = RecognizerServicer(self._engine, metrics)
+        self._health = health_aio.HealthServicer()
+        self._repository = repository
+        self._server: grpc.aio.Server | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Starts the workers, listens, and declares itself healthy.
+
+        Raises:
+            PortTaken: the address cannot be listened on.
+        """
+        message_bytes = self._settings.max_message_bytes
+        options: list[tuple[str, Any]] = [
+            *_CHANNEL_OPTIONS,
+            ("grpc.max_receive_message_length", message_bytes),
+            ("grpc.max_send_message_length", message_bytes),
+        ]
+        self._server = grpc.aio.server(options=options)
+        add_EntityRecognizerServicer_to_server(self._servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if self._settings.reflection:
+            names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+            reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
+        address = f"{self._settings.host}:{self._settings.port}"
+        try:
+            self.port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise PortTaken(f"cannot listen on {address}: INFERENCE_PORT moves it") from error
+        self._batcher.start()
+        await self._server.start()
+        models = [model.name for model in self._repository.live_models()]
+        for name in ("", SERVICE, *models):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        _log.info("inference_listening", address=f"{self._settings.host}:{self.port}")
+
+    async def drain(self) -> None:
+        """Refuses new calls, lets those that run end within the drain timeout, and stops."""
+        _log.info("inference_draining", timeout_s=self._settings.drain_timeout_s)
+        await self._health.enter_graceful_shutdown()
+        self._engine.drain()
+        if self._server is not None:
+            await self._server.stop(self._settings.drain_timeout_s)
+        # Joining the workers waits for the runs that have begun: not on the event loop.
+        with ThreadPoolExecutor(1) as closer:
+            await asyncio.get_running_loop().run_in_executor(closer, self._batcher.close)
+        self._engine.close()
+        _log.info("inference_stopped")

@@ -1,0 +1,1 @@
+"""The gRPC services, each a translation between a protocol and the engine."""

@@ -1,0 +1,178 @@
+"""The service `ner.v1.EntityRecognizer`."""
+
+import time
+from collections.abc import Mapping
+from typing import cast
+
+import grpc
+
+from inference.core import (
+    Aggregation,
+    Entity,
+    OffsetUnit,
+    RecognizeAnswer,
+    RecognizeQuery,
+)
+from inference.engine import Engine
+from inference.errors import Reason, RecognitionError, RequestInvalid, TextRejected
+from inference.metrics import Metrics
+from inference.repository import VersionState
+from inference.servicers.status import abort, proto_reason
+from protos.ner.v1 import entity_recognizer_pb2 as pb
+from protos.ner.v1.entity_recognizer_pb2_grpc import EntityRecognizerServicer
+from telemetry import logs, request_id
+
+_log = logs.get_logger(__name__)
+_NS_PER_S = 1_000_000_000
+
+AGGREGATIONS: Mapping[int, Aggregation] = {
+    pb.AGGREGATION_UNSPECIFIED: Aggregation.FIRST,
+    pb.FIRST: Aggregation.FIRST,
+    pb.SIMPLE: Aggregation.SIMPLE,
+    pb.AVERAGE: Aggregation.AVERAGE,
+    pb.MAX: Aggregation.MAX,
+    pb.NONE: Aggregation.NONE,
+}
+OFFSET_UNITS: Mapping[int, OffsetUnit] = {
+    pb.OFFSET_UNIT_UNSPECIFIED: OffsetUnit.CODEPOINT,
+    pb.CODEPOINT: OffsetUnit.CODEPOINT,
+    pb.UTF16: OffsetUnit.UTF16,
+    pb.BYTE: OffsetUnit.BYTE,
+}
+
+
+class RecognizerServicer(EntityRecognizerServicer):
+    """Translates between the wire and the engine.
+
+    Args:
+        engine: answers the calls.
+        metrics: where calls are counted.
+    """
+
+    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+        self._engine = engine
+        self._metrics = metrics
+
+    async def Recognize(
+        self,
+        request: pb.RecognizeRequest,
+        context: grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse],
+    ) -> pb.RecognizeResponse:
+        """Answers one call; see the .proto."""
+        try:
+            answer = await self._engine.recognize(query_of(request), _expiry_ns(context))
+        except RecognitionError as error:
+            self._metrics.call(error.reason)
+            await abort(context, error)
+        except Exception:  # noqa: BLE001 - the edge: nothing may escape unnamed
+            call_id = _request_id(context)
+            self._metrics.call(Reason.INTERNAL)
+            _log.exception("call_failed", request_id=call_id)
+            await abort(
+                context,
+                RecognitionError(Reason.INTERNAL, f"internal error (request id {call_id})"),
+            )
+        self._metrics.call("OK", answer.timings)
+        self._count_texts(answer)
+        return response_of(answer)
+
+    async def ListModels(
+        self,
+        request: pb.ListModelsRequest,
+        context: grpc.aio.ServicerContext[pb.ListModelsRequest, pb.ListModelsResponse],
+    ) -> pb.ListModelsResponse:
+        """Lists the repository; see the .proto."""
+        repository = self._engine.repository
+        return pb.ListModelsResponse(
+            models=[_model_version(state) for state in repository.versions],
+            default_model=repository.default_model,
+        )
+
+    def _count_texts(self, answer: RecognizeAnswer) -> None:
+        answered = 0
+        for result in answer.results:
+            if isinstance(result, TextRejected):
+                self._metrics.text(result.reason)
+            else:
+                answered += 1
+        self._metrics.text("OK", answered)
+
+
+def query_of(request: pb.RecognizeRequest) -> RecognizeQuery:
+    """Translates a request.
+
+    Raises:
+        RequestInvalid: an enum holds a number that this server does not know.
+    """
+    options = request.options
+    aggregation = AGGREGATIONS.get(options.aggregation)
+    offset_unit = OFFSET_UNITS.get(options.offset_unit)
+    if aggregation is None or offset_unit is None:
+        field = "aggregation" if aggregation is None else "offset_unit"
+        raise RequestInvalid(Reason.OPTION_INVALID, f"{field} has an unknown value")
+    return RecognizeQuery(
+        texts=list(request.texts),
+        model=request.model,
+        version=request.version,
+        labels=frozenset(options.labels),
+        min_score=options.min_score,
+        aggregation=aggregation,
+        offset_unit=offset_unit,
+    )
+
+
+def response_of(answer: RecognizeAnswer) -> pb.RecognizeResponse:
+    """Translates an answer."""
+    timings = answer.timings
+    return pb.RecognizeResponse(
+        model=answer.model,
+        version=answer.version,
+        results=[_text_result(result) for result in answer.results],
+        timings=pb.Timings(
+            tokenize_ns=timings.tokenize_ns,
+            queue_ns=timings.queue_ns,
+            inference_ns=timings.inference_ns,
+            decode_ns=timings.decode_ns,
+        ),
+    )
+
+
+def _text_result(result: list[Entity] | TextRejected) -> pb.TextResult:
+    if isinstance(result, TextRejected):
+        error = pb.TextError(reason=proto_reason(result.reason), detail=result.detail)
+        return pb.TextResult(error=error)
+    entities = [
+        pb.Entity(text=e.text, label=e.label, start=e.start, end=e.end, score=e.score)
+        for e in result
+    ]
+    return pb.TextResult(entities=pb.Entities(entities=entities))
+
+
+def _model_version(state: VersionState) -> pb.ModelVersion:
+    message = pb.ModelVersion(
+        name=state.name,
+        version=state.version,
+        state=pb.ModelVersion.READY if state.model else pb.ModelVersion.FAILED,
+        detail=state.detail,
+        live=state.live,
+    )
+    if state.model:
+        message.labels.extend(state.model.decoder.entity_types)
+        message.max_window_tokens = state.model.tokenizer.window_tokens
+    return message
+
+
+def _expiry_ns(
+    context: grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse],
+) -> int | None:
+    # The stubs forget that a caller may set no deadline.
+    remaining_s = cast("float | None", context.time_remaining())
+    return None if remaining_s is None else time.monotonic_ns() + int(remaining_s * _NS_PER_S)
+
+
+def _request_id(
+    context: grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse],
+) -> str:
+    metadata = context.invocation_metadata()
+    sent = [value for key, value in metadata or () if key == request_id.HEADER]
+    return request_id.accept(sent[0] if sent and isinstance(sent[0], str) else None)

@@ -1,0 +1,177 @@
+"""From label scores to entities."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.core import Aggregation, Entity, TokenizedText, Window
+from inference.decoding import Decoder
+from inference.errors import ModelInvalid
+from tests.tiny_model import CONFIDENT, LABELS
+
+DECODER = Decoder(LABELS)
+
+
+def tokenized(text: str, spans: list[tuple[int, int]], words: list[int]) -> TokenizedText:
+    """A text whose one window has a special token at each end."""
+    window = Window(np.zeros(len(spans) + 2, dtype=np.int64), slice(1, len(spans) + 1))
+    return TokenizedText(text, spans, words, [window])
+
+
+def words_of(text: str) -> TokenizedText:
+    """A text of words with one blank between them, one token a word."""
+    spans, start = [], 0
+    for word in text.split(" "):
+        spans.append((start, start + len(word)))
+        start += len(word) + 1
+    return tokenized(text, spans, list(range(len(spans))))
+
+
+def logits_of(*scores: dict[str, float]) -> list[np.ndarray]:
+    """Logits of one window: a row for each token, 0 where nothing is said."""
+    rows = np.zeros((len(scores) + 2, len(LABELS)), dtype=np.float32)
+    for row, named in zip(rows[1:-1], scores, strict=True):
+        for label, score in named.items():
+            row[LABELS.index(label)] = score
+    rows[[0, -1], LABELS.index("B-LOC")] = 99  # special tokens must not count
+    return [rows]
+
+
+def sure(*labels: str) -> list[np.ndarray]:
+    """Logits that are sure of these labels."""
+    return logits_of(*({label: CONFIDENT} for label in labels))
+
+
+def found(entities: list[Entity]) -> list[tuple[str, str]]:
+    """Label and text of each entity."""
+    return [(entity.label, entity.text) for entity in entities]
+
+
+def test_words_of_one_name_become_one_entity() -> None:
+    entities = DECODER.decode(
+        words_of("Angela Merkel met Tim Cook"), sure("B-PER", "I-PER", "O", "B-PER", "I-PER")
+    )
+    assert found(entities) == [("PER", "Angela Merkel"), ("PER", "Tim Cook")]
+    assert [(e.start, e.end) for e in entities] == [(0, 13), (18, 26)]
+
+
+def test_two_names_side_by_side_stay_two() -> None:
+    text = words_of("Paris Seoul Apple")
+    entities = DECODER.decode(text, sure("B-LOC", "B-LOC", "B-ORG"))
+    assert found(entities) == [("LOC", "Paris"), ("LOC", "Seoul"), ("ORG", "Apple")]
+
+
+def test_an_inside_label_without_a_beginning_is_mended_by_the_best_legal_path() -> None:
+    text = words_of("Tim Cook")
+    logits = logits_of({"O": 2.0, "B-PER": 1.9}, {"I-PER": 5.0, "O": 1.0})
+    assert found(DECODER.decode(text, logits)) == [("PER", "Tim Cook")]
+
+
+def test_the_path_keeps_what_is_certain_when_it_mends() -> None:
+    text = words_of("in Paris")
+    logits = logits_of({"O": 9.0}, {"I-LOC": 3.0, "B-LOC": 2.5})
+    assert found(DECODER.decode(text, logits)) == [("LOC", "Paris")]
+
+
+def _is_legal(path: tuple[str, ...]) -> bool:
+    before = ("O", *path)
+    return all(
+        not b.startswith("I-") or a in {b, "B" + b[1:]} for a, b in zip(before, path, strict=False)
+    )
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_the_path_is_the_best_of_all_legal_ones(seed: int, words: int) -> None:
+    """Compared with trying every path."""
+    labels = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+    decoder = Decoder(labels)
+    logits = np.random.default_rng(seed).normal(0, 2, (words + 2, 5)).astype(np.float32)
+    text = words_of(" ".join("w" for _ in range(words)))
+    inner = logits[1:-1].astype(np.float64)
+    scores = inner - np.log(np.exp(inner).sum(axis=1, keepdims=True))
+    best = max(
+        (path for path in product(labels, repeat=words) if _is_legal(path)),
+        key=lambda path: sum(scores[i, labels.index(label)] for i, label in enumerate(path)),
+    )
+    spans = [(label[2:], i) for i, label in enumerate(best) if label.startswith("B-")]
+    entities = decoder.decode(text, [logits])
+    assert [(e.label, e.start // 2) for e in entities] == spans
+    assert sum(len(e.text.split()) for e in entities) == sum(label != "O" for label in best)
+
+
+def test_the_score_is_the_mean_probability_of_the_words() -> None:
+    text = words_of("Tim Cook")
+    logits = logits_of({"B-PER": 3.0}, {"I-PER": 1.0})
+    (entity,) = DECODER.decode(text, logits)
+    others = len(LABELS) - 1
+    each = [np.exp(3.0) / (np.exp(3.0) + others), np.exp(1.0) / (np.exp(1.0) + others)]
+    assert entity.score == pytest.approx(sum(each) / 2)
+
+
+PIECES = tokenized("Seoulites met", [(0, 5), (5, 9), (10, 13)], [0, 2])
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "expected"),
+    [
+        (Aggregation.FIRST, [("LOC", "Seoulites")]),
+        (Aggregation.AVERAGE, [("PER", "Seoulites")]),
+        (Aggregation.MAX, [("PER", "Seoulites")]),
+        (Aggregation.SIMPLE, [("LOC", "Seoul"), ("PER", "ites")]),
+        (Aggregation.NONE, [("B-LOC", "Seoul"), ("B-PER", "ites")]),
+    ],
+)
+def test_each_aggregation_reads_the_pieces_of_a_word_its_way(
+    aggregation: Aggregation, expected: list[tuple[str, str]]
+) -> None:
+    logits = logits_of({"B-LOC": 2.0}, {"B-PER": 6.0}, {"O": 5.0})
+    assert found(DECODER.decode(PIECES, logits, aggregation)) == expected
+
+
+def test_combining_marks_stay_with_their_letter() -> None:
+    text = "Jose\u0301 met"
+    entities = DECODER.decode(tokenized(text, [(0, 4), (6, 9)], [0, 1]), sure("B-PER", "O"))
+    assert found(entities) == [("PER", "Jose\u0301")]
+
+
+def test_white_space_that_a_tokenizer_counts_to_a_word_is_left_out() -> None:
+    entities = DECODER.decode(tokenized("in Seoul", [(0, 2), (2, 8)], [0, 1]), sure("O", "B-LOC"))
+    assert [(e.start, e.text) for e in entities] == [(3, "Seoul")]
+
+
+def test_each_window_speaks_for_what_it_owns() -> None:
+    spans = [(0, 5), (6, 11), (12, 17)]
+    windows = [
+        Window(np.zeros(4, dtype=np.int64), slice(1, 3)),
+        Window(np.zeros(4, dtype=np.int64), slice(2, 3)),
+    ]
+    text = TokenizedText("Paris Seoul Apple", spans, [0, 1, 2], windows)
+    logits = [*sure("B-LOC", "O"), *sure("B-PER", "B-ORG")]
+    assert found(DECODER.decode(text, logits)) == [("LOC", "Paris"), ("ORG", "Apple")]
+
+
+def test_an_entity_goes_on_across_windows() -> None:
+    windows = [Window(np.zeros(3, dtype=np.int64), slice(1, 2))] * 2
+    text = TokenizedText("Tim Cook", [(0, 3), (4, 8)], [0, 1], windows)
+    logits = [*sure("B-PER"), *sure("I-PER")]
+    assert found(DECODER.decode(text, logits)) == [("PER", "Tim Cook")]
+
+
+def test_a_text_without_tokens_has_no_entities() -> None:
+    assert DECODER.decode(TokenizedText(" ", [], [], []), []) == []
+
+
+def test_labels_without_prefixes_are_read_as_inside() -> None:
+    decoder = Decoder(["O", "PER"])
+    rows = np.array([[0, 0], [0, 9], [0, 9], [0, 0]], dtype=np.float32)
+    assert found(decoder.decode(words_of("Tim Cook"), [rows])) == [("PER", "Tim Cook")]
+    assert decoder.entity_types == ("PER",)
+
+
+@pytest.mark.parametrize("labels", [["B-PER", "I-PER"], ["O", "B-PER", "B-PER"]])
+def test_labels_that_cannot_be_decoded_are_refused(labels: list[str]) -> None:
+    with pytest.raises(ModelInvalid):
+        Decoder(labels)
