@@ -19,7 +19,6 @@ from inference.batcher import Batcher
 from inference.core import Entity, RecognizeAnswer, RecognizeQuery, Timings, TokenizedText
 from inference.errors import (
     DeadlineExceeded,
-    Draining,
     InferenceFailed,
     Reason,
     RecognitionError,
@@ -67,13 +66,8 @@ class Engine:
         self._batcher = batcher
         self._limits = limits
         self._clock_ns = clock_ns
-        self._draining = False
         # One thread: long texts wait for each other, and the cores are the workers'.
         self._long_texts = ThreadPoolExecutor(1, thread_name_prefix="long-texts")
-
-    def drain(self) -> None:
-        """Refuses new calls from now on; those that run go on."""
-        self._draining = True
 
     def close(self) -> None:
         """Lets the thread of the long texts end."""
@@ -96,8 +90,6 @@ class Engine:
         Raises:
             RecognitionError: no text of the call can be answered.
         """
-        if self._draining:
-            raise Draining
         model = self.repository.get(query.model, query.version)
         self._check(query, model)
         self._batcher.check_admission()

@@ -3,9 +3,9 @@
     RecognitionError            a call that cannot be answered; has a reason and a detail
     ├── RequestInvalid          at the door: the call as sent can never be answered
     ├── ModelNotFound           at the door: no such model, or no such version of it
-    ├── Draining                at the door: the service takes no new work
     ├── QueueFull               at the queue: too much is waiting; says when to come back
     ├── DeadlineExceeded        at the queue: the caller's time ran out before a worker was free
+    ├── Draining                at the queue: the service ended before a worker was free
     └── InferenceFailed         at the model: the run failed for this window alone
     TextRejected                one text of a call that cannot be answered; its neighbours are
     ModelInvalid                at start: a folder of the repository that cannot be served
@@ -56,7 +56,7 @@ class ModelNotFound(RecognitionError):
 
 
 class Draining(RecognitionError):
-    """The service is shutting down."""
+    """The service ended before the call was run."""
 
     def __init__(self) -> None:
         super().__init__(Reason.DRAINING, "the server is shutting down: send the call again")

@@ -21,6 +21,9 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.calls_in_flight = Gauge(
+            "inference_calls_in_flight", "Recognize calls under way.", registry=self.registry
+        )
         self._texts = Counter(
             "inference_texts_total",
             "Texts by outcome (OK or the reason of the error).",

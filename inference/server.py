@@ -98,7 +98,7 @@ class Server:
         """Refuses new calls, lets those that run end within the drain timeout, and stops."""
         _log.info("inference_draining", timeout_s=self._settings.drain_timeout_s)
         await self._health.enter_graceful_shutdown()
-        self._engine.drain()
+        # From here on the transport refuses calls; those it has taken are answered.
         if self._server is not None:
             await self._server.stop(self._settings.drain_timeout_s)
         # Joining the workers waits for the runs that have begun: not on the event loop.

@@ -60,7 +60,8 @@ class RecognizerServicer(EntityRecognizerServicer):
     ) -> pb.RecognizeResponse:
         """Answers one call; see the .proto."""
         try:
-            answer = await self._engine.recognize(query_of(request), _expiry_ns(context))
+            with self._metrics.calls_in_flight.track_inprogress():
+                answer = await self._engine.recognize(query_of(request), _expiry_ns(context))
         except RecognitionError as error:
             self._metrics.call(error.reason)
             await abort(context, error)

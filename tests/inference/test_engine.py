@@ -14,7 +14,6 @@ from inference.core import Entity, OffsetUnit, RecognizeAnswer, RecognizeQuery
 from inference.engine import Engine, Limits
 from inference.errors import (
     DeadlineExceeded,
-    Draining,
     QueueFull,
     Reason,
     RecognitionError,
@@ -173,12 +172,6 @@ async def test_the_deadline_ends_a_call_that_waits(engine: Engine, gate: GatedMo
     gate.gate.set()
     await running
     assert gate.batches == [1]
-
-
-async def test_a_draining_engine_refuses(engine: Engine) -> None:
-    engine.drain()
-    with pytest.raises(Draining):
-        await recognize(engine, "Paris")
 
 
 async def test_timings_say_where_the_time_went(engine: Engine) -> None:
