@@ -1,0 +1,1 @@
+"""How fast the services are, as ratios to what the same cores do without them."""
