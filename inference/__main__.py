@@ -5,34 +5,34 @@ import signal
 import sys
 
 import uvloop
-from pydantic import ValidationError
 
 from inference.errors import ModelInvalid
 from inference.metrics import Metrics
 from inference.repository import Repository
 from inference.server import PortTaken, Server
-from inference.settings import Settings
+from inference.settings import Settings, SettingsInvalid, read_settings
 from telemetry import logs
 from telemetry.exposition import MetricsServer
 
-_log = logs.get_logger(__name__)
+_log = logs.get_logger("inference")
+
+_EXIT_FAILURE = 1
+_EXIT_USAGE = 2
 
 
 def main() -> None:
     """Runs the service; exits with 2 for a bad setting and with 1 when it cannot serve."""
     try:
-        settings = Settings()
-    except ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False):
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            sys.stderr.write(f"INFERENCE_{name}: {problem['msg']}\n")
-        sys.exit(2)
+        settings = read_settings()
+    except SettingsInvalid as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(_EXIT_USAGE)
     logs.configure(settings.log_level)
     try:
         uvloop.run(_serve(settings))
     except (ModelInvalid, PortTaken) as error:
         _log.error("inference_cannot_start", detail=str(error))
-        sys.exit(1)
+        sys.exit(_EXIT_FAILURE)
 
 
 async def _serve(settings: Settings) -> None:

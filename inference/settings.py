@@ -3,17 +3,18 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _Port = Annotated[int, Field(ge=0, le=65535)]
+_PREFIX = "INFERENCE_"
 _MIB = 1024 * 1024
 
 
 class Settings(BaseSettings):
     """Every setting has a default that serves."""
 
-    model_config = SettingsConfigDict(env_prefix="INFERENCE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
 
     host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - a server
     port: _Port = Field(50051, description="gRPC port; 0 picks a free one")
@@ -38,3 +39,30 @@ class Settings(BaseSettings):
     drain_timeout_s: float = Field(20, ge=0, le=3600, description="for running calls at the end")
     reflection: bool = Field(True, description="let gRPC clients list the services")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class SettingsInvalid(Exception):
+    """Variables of the environment that cannot be used.
+
+    Args:
+        lines: one for each: the variable, and what is wrong with it.
+    """
+
+    def __init__(self, lines: tuple[str, ...]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+def read_settings() -> Settings:
+    """Reads the settings from the environment.
+
+    Raises:
+        SettingsInvalid: a variable has a value that cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+        raise SettingsInvalid(
+            tuple(f"{_PREFIX}{str(p['loc'][0]).upper()}: {p['msg']}" for p in problems)
+        ) from None

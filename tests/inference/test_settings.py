@@ -1,0 +1,30 @@
+"""Settings are read once and fail loudly."""
+
+import pytest
+
+from inference.settings import Settings, SettingsInvalid, read_settings
+
+
+def test_the_defaults_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INFERENCE_PORT", raising=False)
+    assert read_settings().port == 50051
+
+
+def test_the_environment_moves_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFERENCE_PORT", "50099")
+    assert read_settings().port == 50099
+
+
+def test_every_bad_value_is_named_with_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFERENCE_PORT", "many")
+    monkeypatch.setenv("INFERENCE_WORKERS", "-1")
+    with pytest.raises(SettingsInvalid) as caught:
+        read_settings()
+    port, workers = caught.value.lines
+    assert port.startswith("INFERENCE_PORT: ")
+    assert workers.startswith("INFERENCE_WORKERS: ")
+
+
+def test_a_setting_cannot_change_later() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().port = 1  # type: ignore[misc]
