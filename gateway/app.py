@@ -1,0 +1,102 @@
+"""The composition of the gateway."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Final
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+from starlette.types import ASGIApp
+
+from gateway.client import InferenceClient
+from gateway.metrics import GatewayMetrics
+from gateway.middleware import (
+    AccessLayer,
+    BodyLimitLayer,
+    CorsLayer,
+    DisconnectLayer,
+    RequestIdLayer,
+)
+from gateway.problems import ProblemLayer
+from gateway.routes import demo, entities, health, models
+from gateway.schemas import DOCUMENTED
+from gateway.settings import GatewaySettings
+
+Layer = Callable[[ASGIApp], ASGIApp]
+
+
+def create_app(settings: GatewaySettings) -> FastAPI:
+    """Build the gateway; its connection opens and closes with the app's lifespan."""
+    client = InferenceClient(settings.inference_target, settings.max_message_bytes)
+    metrics = GatewayMetrics()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await client.open()
+        try:
+            yield
+        finally:
+            await client.aclose()
+
+    timeout_ms = settings.request_timeout_ms
+    routers = (
+        entities.create_router(client, metrics, timeout_ms),
+        models.create_router(client, timeout_ms),
+        demo.create_router(client, metrics, timeout_ms),
+        health.create_router(client, metrics),
+    )
+    return LayeredApp(
+        layers=(  # the outermost first
+            RequestIdLayer,
+            partial(AccessLayer, metrics=metrics),
+            partial(CorsLayer, path=demo.PATH),
+            ProblemLayer,
+            partial(BodyLimitLayer, max_body_bytes=settings.max_body_bytes),
+            DisconnectLayer,
+        ),
+        # Not include_router: an included router is matched again for every request.
+        routes=[route for router in routers for route in router.routes],
+        title="Nerve",
+        summary="Named-entity recognition: text in, entities with exact offsets out.",
+        lifespan=lifespan,
+        # A path with a slash too many is another path: 404, not a redirect that loses the body.
+        redirect_slashes=False,
+        redoc_url=None,
+        # FastAPI would look into the environment on every request to see whether it is wanted.
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
+    )
+
+
+class LayeredApp(FastAPI):
+    """FastAPI with these layers around its router and no others.
+
+    FastAPI's own layers catch errors and keep parameters alive: the problem layer does the first,
+    and direct routes have no need of the second.
+
+    Args:
+        layers: the outermost first.
+        options: FastAPI's.
+    """
+
+    def __init__(self, layers: Sequence[Layer], **options: Any) -> None:
+        self._layers: Final = tuple(layers)
+        super().__init__(**options)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the layers around the router."""
+        app: ASGIApp = self.router
+        for layer in reversed(self._layers):
+            app = layer(app)
+        return app
+
+    def openapi(self) -> dict[str, Any]:
+        """Describe the interface, with the schemas of bodies that direct routes read themselves."""
+        if self.openapi_schema is None:
+            _, schemas = models_json_schema(
+                [(model, "validation") for model in DOCUMENTED],
+                ref_template="#/components/schemas/{model}",
+            )
+            document = super().openapi()
+            document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
+        return super().openapi()

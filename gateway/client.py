@@ -1,0 +1,139 @@
+"""The connection to the inference service."""
+
+import json
+from collections.abc import Iterable
+from typing import Final, cast
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from gateway.errors import GatewayError, Reason
+from gateway.rpc_status import DETAILS_KEY, error_from_rpc
+from protos.ner.v1 import entity_recognizer_pb2 as pb
+from protos.ner.v1 import entity_recognizer_pb2_grpc as pb_grpc
+from telemetry import request_id as request_ids
+from telemetry.logs import get_logger
+
+_LOG: Final = get_logger("gateway.client")
+
+_SERVICE_CONFIG: Final = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+
+# A server that is back must be found within about a second. Between attempts calls fail at once
+# (wait_for_ready stays off): waiting would only hide the outage and pile up requests.
+_FIRST_BACKOFF_MS: Final = 100
+_MAX_BACKOFF_MS: Final = 1000
+# gRPC's name for the least time that one attempt to connect may take.
+_CONNECT_TIMEOUT_MS: Final = 1000
+# A restarted container has a new address; gRPC's default asks for it every 30 s at most.
+_DNS_INTERVAL_MS: Final = 1000
+# Well above the least interval that ordinary servers and proxies permit; only while calls run.
+_KEEPALIVE_INTERVAL_MS: Final = 60_000
+_KEEPALIVE_TIMEOUT_MS: Final = 10_000
+
+# The health service's name for the server as a whole.
+_WHOLE_SERVER: Final = ""
+
+
+class InferenceClient:
+    """One channel to every replica of the inference service; closed by `aclose`.
+
+    Args:
+        target: gRPC target, such as `dns:///inference:50051`.
+        max_message_bytes: largest message, either way.
+    """
+
+    def __init__(self, target: str, max_message_bytes: int) -> None:
+        self._target: Final = target
+        self._max_message_bytes: Final = max_message_bytes
+        self._channel: grpc.aio.Channel | None = None
+
+    async def open(self) -> None:
+        """Make the channel; it belongs to the running event loop and connects by itself."""
+        channel = grpc.aio.insecure_channel(self._target, options=self._options())
+        self._channel = channel
+        self._recognizer = pb_grpc.EntityRecognizerStub(channel)
+        self._health = health_pb2_grpc.HealthStub(channel)
+        # Connect now, so that the first request does not pay for it.
+        channel.get_state(try_to_connect=True)
+
+    async def aclose(self) -> None:
+        """Close the channel; calls that still run are cancelled."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close(grace=None)
+
+    async def recognize(
+        self, request: pb.RecognizeRequest, timeout_s: float, request_id: str
+    ) -> pb.RecognizeResponse:
+        """Find the entities of texts.
+
+        Cancelling the caller cancels the call, and the inference service drops its work.
+
+        Args:
+            request: the texts and options.
+            timeout_s: seconds until the call is given up.
+            request_id: travels as metadata into the logs of the inference service.
+
+        Raises:
+            GatewayError: the call failed as a whole.
+        """
+        try:
+            return await self._recognizer.Recognize(
+                request, timeout=timeout_s, metadata=((request_ids.HEADER, request_id),)
+            )
+        except grpc.aio.AioRpcError as error:
+            raise _translate(error, request_id) from error
+
+    async def list_models(self, timeout_s: float, request_id: str) -> pb.ListModelsResponse:
+        """List every model and version; cancelling the caller cancels the call.
+
+        Raises:
+            GatewayError: the call failed.
+        """
+        try:
+            return await self._recognizer.ListModels(
+                pb.ListModelsRequest(),
+                timeout=timeout_s,
+                metadata=((request_ids.HEADER, request_id),),
+            )
+        except grpc.aio.AioRpcError as error:
+            raise _translate(error, request_id) from error
+
+    async def ready(self, timeout_s: float) -> bool:
+        """Say whether a replica answers that it serves, within `timeout_s` seconds."""
+        try:
+            answer = await self._health.Check(
+                health_pb2.HealthCheckRequest(service=_WHOLE_SERVER), timeout=timeout_s
+            )
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def _options(self) -> list[tuple[str, int | str]]:
+        return [
+            ("grpc.service_config", _SERVICE_CONFIG),
+            ("grpc.service_config_disable_resolution", 1),
+            ("grpc.initial_reconnect_backoff_ms", _FIRST_BACKOFF_MS),
+            ("grpc.max_reconnect_backoff_ms", _MAX_BACKOFF_MS),
+            ("grpc.min_reconnect_backoff_ms", _CONNECT_TIMEOUT_MS),
+            ("grpc.dns_min_time_between_resolutions_ms", _DNS_INTERVAL_MS),
+            ("grpc.keepalive_time_ms", _KEEPALIVE_INTERVAL_MS),
+            ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+            ("grpc.keepalive_permit_without_calls", 0),
+            ("grpc.max_send_message_length", self._max_message_bytes),
+            ("grpc.max_receive_message_length", self._max_message_bytes),
+            # An HTTP proxy of the environment is meant for the outside, not for the next container.
+            ("grpc.enable_http_proxy", 0),
+            # Channels to one address would share their backoff otherwise.
+            ("grpc.use_local_subchannel_pool", 1),
+        ]
+
+
+def _translate(error: grpc.aio.AioRpcError, request_id: str) -> GatewayError:
+    # The stubs give a pair's fields names; at run time it is a plain tuple.
+    metadata = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata())
+    details = dict(metadata).get(DETAILS_KEY)
+    translated = error_from_rpc(error.code(), details if isinstance(details, bytes) else None)
+    if translated.reason is Reason.INTERNAL:
+        _LOG.error("inference_call_failed", request_id=request_id, grpc_code=error.code().name)
+    return translated

@@ -1,0 +1,63 @@
+"""The metrics of the gateway, recorded once per request."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+# The route of a request that no route takes: paths are the callers' to choose, so none is kept.
+UNMATCHED: Final = "unmatched"
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+# From an answer to one short sentence (milliseconds) to the default deadline (30 s).
+_DURATION_BUCKETS_S: Final = (
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
+)  # fmt: skip
+
+
+class GatewayMetrics:
+    """Counts and times of the HTTP requests, in a registry of their own.
+
+    Attributes:
+        registry: what `/metrics` writes.
+        in_flight: requests that are being answered now.
+        texts: texts that were sent to the inference service.
+    """
+
+    def __init__(self) -> None:
+        self.registry: Final = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.in_flight: Final = Gauge(
+            "gateway_http_requests_in_flight",
+            "Requests that are being answered.",
+            registry=self.registry,
+        )
+        self.texts: Final = Counter(
+            "gateway_texts", "Texts sent to the inference service.", registry=self.registry
+        )
+        self._requests: Final = Counter(
+            "gateway_http_requests",
+            "Requests by route, method and status; status 499: the caller went away.",
+            ["route", "method", "status"],
+            registry=self.registry,
+        )
+        self._durations: Final = Histogram(
+            "gateway_http_request_duration_seconds",
+            "Time from the request's head to the end of its answer.",
+            ["route"],
+            buckets=_DURATION_BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def record(self, route: str, method: str, status: int, duration_s: float) -> None:
+        """Count one request.
+
+        Args:
+            route: the route's path template, or `UNMATCHED`.
+            method: as sent; unusual ones share one label.
+            status: HTTP status of the answer; 499 if the caller went away before it.
+            duration_s: seconds from the request's head to the end of the answer.
+        """
+        label = method if method in _METHODS else "other"
+        self._requests.labels(route, label, str(status)).inc()
+        self._durations.labels(route).observe(duration_s)

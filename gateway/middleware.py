@@ -1,0 +1,252 @@
+"""The layers around the router, in plain ASGI.
+
+Plain, because Starlette's BaseHTTPMiddleware hides from the router that the caller has gone away.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from time import perf_counter
+from typing import Final
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import GatewayError, Reason
+from gateway.metrics import UNMATCHED, GatewayMetrics
+from telemetry import request_id as request_ids
+from telemetry.logs import get_logger
+
+_LOG: Final = get_logger("gateway.access")
+
+_REQUEST_ID: Final = "gateway.request_id"
+_REASON: Final = "gateway.reason"
+_REQUEST_ID_HEADER: Final = request_ids.HEADER.encode("ascii")
+
+# nginx's status for a caller that went away before the answer; it is never sent, only counted.
+_CALLER_GONE: Final = 499
+
+# Asked every few seconds by machines: of interest only when something else is wrong.
+_QUIET_ROUTES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id of the request of a scope, as `RequestIdLayer` chose it."""
+    request_id: str = scope[_REQUEST_ID]
+    return request_id
+
+
+def note_reason(scope: Scope, reason: Reason) -> None:
+    """Leave the reason of a failure for the access log."""
+    scope[_REASON] = reason
+
+
+class HttpLayer(ABC):
+    """One layer around the router.
+
+    Args:
+        app: the next layer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app: Final = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve an HTTP request; pass anything else on."""
+        serve = self._serve if scope["type"] == "http" else self.app
+        await serve(scope, receive, send)
+
+    @abstractmethod
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve an HTTP request."""
+
+
+class RequestIdLayer(HttpLayer):
+    """Gives every request an id, the caller's if it is safe, and every answer the same one."""
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = _header(scope, _REQUEST_ID_HEADER)
+        request_id = request_ids.accept(None if asked is None else asked.decode("latin-1"))
+        scope[_REQUEST_ID] = request_id
+        header = (_REQUEST_ID_HEADER, request_id.encode("ascii"))
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        await self.app(scope, receive, send_with_id)
+
+
+class AccessLayer(HttpLayer):
+    """Records every request once, in metrics and log; paths and texts stay out of both."""
+
+    def __init__(self, app: ASGIApp, metrics: GatewayMetrics) -> None:
+        super().__init__(app)
+        self._metrics: Final = metrics
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status = _CALLER_GONE
+        started_s = perf_counter()
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        self._metrics.in_flight.inc()
+        try:
+            await self.app(scope, receive, send_and_note)
+        finally:
+            duration_s = perf_counter() - started_s
+            self._metrics.in_flight.dec()
+            self._record(scope, status, duration_s)
+
+    def _record(self, scope: Scope, status: int, duration_s: float) -> None:
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        self._metrics.record(route, scope["method"], status, duration_s)
+        log = _LOG.debug if route in _QUIET_ROUTES else _LOG.info
+        log(
+            "request",
+            request_id=request_id_of(scope),
+            route=route,
+            method=scope["method"],
+            status=status,
+            duration_ms=round(duration_s * 1e3, 3),
+            **({"reason": scope[_REASON]} if _REASON in scope else {}),
+        )
+
+
+class CorsLayer(HttpLayer):
+    """Lets pages from any origin read the answers of one path, problems included.
+
+    No credentials are involved, so any origin is as good as none.
+
+    Args:
+        app: the next layer.
+        path: the open path.
+    """
+
+    _HEADERS: Final = (
+        (b"access-control-allow-origin", b"*"),
+        (b"access-control-expose-headers", b"retry-after, x-request-id"),
+    )
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        super().__init__(app)
+        self._path: Final = path
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != self._path:
+            await self.app(scope, receive, send)
+            return
+
+        async def send_open(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self._HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, send_open)
+
+
+class BodyLimitLayer(HttpLayer):
+    """Refuses a body over the limit before it is parsed: by its length, or as it streams in.
+
+    Args:
+        app: the next layer.
+        max_body_bytes: largest body.
+    """
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        super().__init__(app)
+        self._max_body_bytes: Final = max_body_bytes
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        length = _header(scope, b"content-length")
+        if length is not None and length.isdigit():
+            # The server holds the caller to the length it announced.
+            self._check(int(length))
+            await self.app(scope, receive, send)
+            return
+        body_bytes = 0
+
+        async def receive_counted() -> Message:
+            nonlocal body_bytes
+            message = await receive()
+            body_bytes += len(message.get("body", b""))
+            self._check(body_bytes)
+            return message
+
+        await self.app(scope, receive_counted, send)
+
+    def _check(self, body_bytes: int) -> None:
+        if body_bytes > self._max_body_bytes:
+            raise GatewayError(
+                Reason.BODY_TOO_LARGE, f"the body is larger than {self._max_body_bytes} bytes"
+            )
+
+
+class DisconnectLayer(HttpLayer):
+    """Cancels the work for a caller that has gone away."""
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        watch = _Watch(receive, send)
+        try:
+            await self.app(scope, watch.receive, watch.send)
+        except ClientDisconnect:
+            # It went away while it still sent the body.
+            return
+        except asyncio.CancelledError:
+            if not watch.ends_this_cancellation():
+                raise
+        finally:
+            watch.close()
+
+
+class _Watch:
+    """Once the body is in, waits for the caller to go away and cancels the request's task."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive: Final = receive
+        self._send: Final = send
+        self._request: Final = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+        self._answered = False
+        self._gone = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self._watcher = asyncio.create_task(self._wait())
+        return message
+
+    async def send(self, message: Message) -> None:
+        # Noted before sending: a server reports the end of an answer as a disconnect too.
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._answered = True
+        await self._send(message)
+
+    def ends_this_cancellation(self) -> bool:
+        """Take back the cancellation that a disconnect caused; False if anyone else cancels too."""
+        return self._gone and self._request is not None and self._request.uncancel() == 0
+
+    def close(self) -> None:
+        """End the watching task; it ends at its next step and holds nothing until then."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._answered and self._request is not None:
+            self._gone = True
+            self._request.cancel()
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of that name, which must be in lower case."""
+    for key, value in scope["headers"]:
+        if key == name:
+            found: bytes = value
+            return found
+    return None

@@ -1,0 +1,134 @@
+"""Problems: failed requests answered as `application/problem+json` (RFC 9457)."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.errors import INTERNAL_DETAIL, STATUS_BY_REASON, GatewayError, Reason
+from gateway.middleware import HttpLayer, note_reason, request_id_of
+from telemetry.logs import get_logger
+
+_LOG: Final = get_logger("gateway.problems")
+
+_MEDIA_TYPE: Final = "application/problem+json"
+
+
+class ProblemLayer(HttpLayer):
+    """Answers a request that raised with the problem of its error.
+
+    An exception that is not expected is a fault: it is logged with its type and place, and the
+    caller learns no more than the request id to quote.
+    """
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        async def answer(error: GatewayError, allow: str | None = None) -> None:
+            # Half an answer cannot be taken back; raising makes the server cut the connection.
+            if started:
+                raise error
+            note_reason(scope, error.reason)
+            await problem(error, request_id_of(scope), allow)(scope, receive, send)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        except GatewayError as error:
+            await answer(error)
+        except HTTPException as error:
+            await answer(*_router_error(error))
+        except asyncio.CancelledError:
+            # Callers that went away are dealt with further in: this is the end of the drain time.
+            await answer(GatewayError(Reason.DRAINING, "the server is shutting down: try again"))
+            raise
+        except Exception:  # noqa: BLE001 - logged here, answered as a problem
+            _LOG.exception("request_failed", request_id=request_id_of(scope))
+            await answer(GatewayError(Reason.INTERNAL, INTERNAL_DETAIL))
+
+
+def problem(error: GatewayError, request_id: str, allow: str | None = None) -> Response:
+    """Write the answer to a request that failed.
+
+    Args:
+        error: what went wrong.
+        request_id: the id to quote.
+        allow: the methods that the path has, for METHOD_NOT_ALLOWED.
+    """
+    headers: dict[str, str] = {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
+    if allow is not None:
+        headers["Allow"] = allow
+    return Response(
+        to_json(_members(error, request_id)),
+        status_code=error.status,
+        headers=headers,
+        media_type=_MEDIA_TYPE,
+    )
+
+
+def documented(*reasons: Reason) -> dict[int | str, dict[str, Any]]:
+    """Describe the problems that a route may answer with, for OpenAPI."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for reason in reasons:
+        status = STATUS_BY_REASON[reason]
+        response = responses.setdefault(
+            status,
+            {
+                "description": HTTPStatus(status).phrase,
+                "content": {
+                    _MEDIA_TYPE: {
+                        "schema": {"$ref": "#/components/schemas/Problem"},
+                        "examples": {},
+                    }
+                },
+            },
+        )
+        error = GatewayError(reason, "What to change.")
+        if error.retry_after_s is not None:
+            response["headers"] = {
+                "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}
+            }
+        response["content"][_MEDIA_TYPE]["examples"][reason.value] = {
+            "value": _members(error, "6f1c0d2b8a5e4c3f9b7d1e2a3c4b5d6e")
+        }
+    return responses
+
+
+def _members(error: GatewayError, request_id: str) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        # Says that the status is the type (RFC 9457, 4.2.1); `reason` is more exact.
+        "type": "about:blank",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": error.detail,
+        "reason": error.reason.value,
+        "request_id": request_id,
+    }
+    if error.fields:
+        members["errors"] = [
+            {"field": field.field, "detail": field.detail} for field in error.fields
+        ]
+    return members
+
+
+def _router_error(error: HTTPException) -> tuple[GatewayError, str | None]:
+    """Translate what the router raises: no such path, or no such method of a path."""
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allow = (error.headers or {}).get("Allow", "")
+        detail = f"this path takes {allow}"
+        return GatewayError(Reason.METHOD_NOT_ALLOWED, detail), allow
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return GatewayError(
+            Reason.ROUTE_NOT_FOUND, "no such path: /docs lists those there are"
+        ), None
+    return GatewayError(Reason.INTERNAL, INTERNAL_DETAIL), None

@@ -1,0 +1,129 @@
+"""`/v1/entities`: the entities of one text or several."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from gateway.client import InferenceClient
+from gateway.errors import Reason
+from gateway.metrics import GatewayMetrics
+from gateway.middleware import request_id_of
+from gateway.problems import documented
+from gateway.routes.direct import DirectRoute
+from gateway.routes.request import TIMEOUT_PARAMETER, read_json, timeout_s
+from gateway.schemas import RECOGNIZE_BODY
+from gateway.wire import recognize_answer, recognize_request
+
+_TEXT: Final = "Angela Merkel met Tim Cook of Apple in Seoul."
+_ENTITIES: Final = [
+    {"text": "Angela Merkel", "label": "PER", "start": 0, "end": 13, "score": 0.998},
+    {"text": "Tim Cook", "label": "PER", "start": 18, "end": 26, "score": 0.997},
+    {"text": "Apple", "label": "ORG", "start": 30, "end": 35, "score": 0.985},
+    {"text": "Seoul", "label": "LOC", "start": 39, "end": 44, "score": 0.996},
+]
+_MODEL: Final = {"model": "ner-en", "version": "1"}
+
+_REQUEST_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/RecognizeBody"},
+            "examples": {
+                "one text": {"value": {"text": _TEXT}},
+                "several texts": {"value": {"texts": [_TEXT, "Nothing here."]}},
+                "with options": {
+                    "value": {
+                        "text": _TEXT,
+                        "labels": ["PER"],
+                        "min_score": 0.5,
+                        "aggregation": "first",
+                        "offset_unit": "utf16",
+                        "timings": True,
+                    }
+                },
+            },
+        }
+    },
+}
+
+_ANSWER: Final[dict[str, Any]] = {
+    "description": "The entities, with exact offsets. For `texts`, one result or error per text.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "anyOf": [
+                    {"$ref": "#/components/schemas/TextAnswer"},
+                    {"$ref": "#/components/schemas/TextsAnswer"},
+                ]
+            },
+            "examples": {
+                "one text": {"value": {**_MODEL, "entities": _ENTITIES}},
+                "several texts": {
+                    "value": {
+                        **_MODEL,
+                        "results": [
+                            {"entities": _ENTITIES},
+                            {
+                                "error": {
+                                    "reason": Reason.TEXT_EMPTY,
+                                    "detail": "the text has no characters",
+                                }
+                            },
+                        ],
+                    }
+                },
+            },
+        }
+    },
+}
+
+_PROBLEMS: Final = documented(
+    Reason.MALFORMED_JSON,
+    Reason.MODEL_NOT_FOUND,
+    Reason.VERSION_NOT_FOUND,
+    Reason.BODY_TOO_LARGE,
+    Reason.UNSUPPORTED_MEDIA_TYPE,
+    Reason.FIELD_INVALID,
+    Reason.TEXT_EMPTY,
+    Reason.TEXT_TOO_LONG,
+    Reason.NO_TEXTS,
+    Reason.TOO_MANY_TEXTS,
+    Reason.LABEL_UNKNOWN,
+    Reason.OPTION_INVALID,
+    Reason.QUEUE_FULL,
+    Reason.INTERNAL,
+    Reason.INFERENCE_UNAVAILABLE,
+    Reason.DRAINING,
+    Reason.DEADLINE_EXCEEDED,
+)
+
+
+def create_router(
+    client: InferenceClient, metrics: GatewayMetrics, request_timeout_ms: int
+) -> APIRouter:
+    """Make the routes.
+
+    Args:
+        client: answers.
+        metrics: counts the texts.
+        request_timeout_ms: longest time for one answer.
+    """
+    router = APIRouter(route_class=DirectRoute, tags=["entities"])
+
+    @router.post(
+        "/v1/entities",
+        summary="Find the named entities of one text or several",
+        response_class=Response,
+        responses={200: _ANSWER, **_PROBLEMS},
+        openapi_extra={"requestBody": _REQUEST_BODY, "parameters": [TIMEOUT_PARAMETER]},
+    )
+    async def recognize(request: Request) -> Response:
+        """Return persons, organisations, places and others, with exact offsets into the text."""
+        deadline_s = timeout_s(request, request_timeout_ms)
+        body = await read_json(request, RECOGNIZE_BODY)
+        call = recognize_request(body)
+        metrics.texts.inc(len(call.texts))
+        response = await client.recognize(call, deadline_s, request_id_of(request.scope))
+        return Response(recognize_answer(body, response), media_type="application/json")
+
+    return router
