@@ -1,0 +1,57 @@
+"""The command line of `nerve`."""
+
+import socket
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from nerve import VERSION
+from nerve.__main__ import main
+
+_ROOT = Path(__file__).parents[2]
+
+
+def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None:
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"nerve {VERSION}\n"
+
+
+def test_the_help_names_the_settings_that_move_the_ports(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    shown = capsys.readouterr().out
+    for variable in ("GATEWAY_PORT", "INFERENCE_PORT", "INFERENCE_METRICS_PORT"):
+        assert variable in shown
+
+
+@pytest.mark.parametrize("arguments", [[], ["launch"], ["serve", "--timeout", "-1"]])
+def test_a_bad_command_line_is_a_usage_error(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+
+
+def test_a_taken_port_is_told_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("GATEWAY_PORT", str(server.getsockname()[1]))
+        assert main(["serve"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "GATEWAY_PORT moves it" in captured.err
+
+
+def test_a_bad_setting_is_told_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INFERENCE_PORT", "fifty")
+    assert main(["serve"]) == 2
+    assert capsys.readouterr().err.startswith("nerve: INFERENCE_PORT: ")

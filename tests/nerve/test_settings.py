@@ -1,0 +1,26 @@
+import pytest
+
+from gateway.settings import SettingsInvalid
+from nerve import settings
+
+
+def test_the_services_own_variables_and_defaults_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_PORT", "18080")
+    monkeypatch.setenv("INFERENCE_HOST", "[::1]")
+    monkeypatch.setenv("INFERENCE_DRAIN_TIMEOUT_S", "1.5")
+    monkeypatch.delenv("INFERENCE_PORT", raising=False)
+    found = settings.read()
+    assert (found.gateway.port, found.inference.port) == (18080, 50051)
+    assert (found.inference.host, found.metrics.host) == ("::1", "::1")
+    assert found.inference_drain_s == 1.5
+    assert found.environment["GATEWAY_PORT"] == "18080"
+
+
+def test_every_bad_variable_of_both_services_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_PORT", "eighty")
+    monkeypatch.setenv("INFERENCE_PORT", "70000")
+    with pytest.raises(SettingsInvalid) as caught:
+        settings.read()
+    gateway, inference = caught.value.lines
+    assert gateway.startswith("GATEWAY_PORT: ")
+    assert inference.startswith("INFERENCE_PORT: ")
