@@ -1,0 +1,1 @@
+"""Trains, measures, exports and publishes the models that the service ships."""

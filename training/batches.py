@@ -1,0 +1,168 @@
+"""Examples as the tensors of one training step."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from training.data import LABELS, Corpus, Example, Span
+
+_OUTSIDE = LABELS.index("O")
+# Two fifths of the examples are passages: three quarters of the sentences, since one holds about
+# four. Serving shows the model windows of many sentences, which should answer like each alone.
+_PASSAGE_SHARE = 0.4
+_PASSAGE_CHARACTERS = (120, 900)  # about 30 to 256 tokens
+_SEPARATORS = (" ", " ", "\n")
+# Batches that are sorted by length together: enough for little padding, few enough to stay random.
+_BATCHES_SORTED_TOGETHER = 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedExample:
+    """An example as token ids and, for each, the labels that its annotation allows."""
+
+    ids: list[int]  # special tokens included
+    allowed: np.ndarray  # bool [tokens, labels]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Examples of near-equal length, padded."""
+
+    ids: Tensor  # int64 [batch, tokens]
+    mask: Tensor  # int64 [batch, tokens], 0 for padding
+    allowed: Tensor  # bool [batch, tokens, labels], all true for padding
+
+
+def epoch_batches(
+    corpora: Sequence[Corpus],
+    tokenizer: Tokenizer,
+    batch_size: int,
+    most_tokens: int,
+    rng: random.Random,
+) -> list[Batch]:
+    """Every sentence once, alone or in a passage, in batches in random order.
+
+    For half of the corpora, drawn anew each time, a passage is of consecutive sentences; for the
+    others of any, so that a sentence is not expected to depend on its neighbours.
+
+    Args:
+        corpora: what to learn.
+        tokenizer: without padding or truncation.
+        batch_size: examples in a batch; the last has fewer.
+        most_tokens: a longer example is cut; special tokens included.
+        rng: draws the passages and the order.
+    """
+    orders = [_ordered(corpus.examples, rng) for corpus in corpora]
+    examples = list(chain.from_iterable(passages(order, rng) for order in orders))
+    rng.shuffle(examples)
+    encoded = [encode(example, tokenizer, most_tokens) for example in examples]
+    batches = list(_bucketed(encoded, batch_size))
+    rng.shuffle(batches)
+    return batches
+
+
+def passages(examples: Sequence[Example], rng: random.Random) -> Iterator[Example]:
+    """The examples in order, some of them joined with those that follow.
+
+    Args:
+        examples: sentences of one set.
+        rng: decides which, how many and with what between them.
+    """
+    i = 0
+    while i < len(examples):
+        joined = examples[i]
+        i += 1
+        if rng.random() < _PASSAGE_SHARE:
+            target = rng.randint(*_PASSAGE_CHARACTERS)
+            separator = rng.choice(_SEPARATORS)
+            while i < len(examples) and len(joined.text) + len(examples[i].text) < target:
+                joined = join(joined, examples[i], separator)
+                i += 1
+        yield joined
+
+
+def join(first: Example, second: Example, separator: str) -> Example:
+    """Two examples of one set as one text.
+
+    Args:
+        first: comes first and gives the id.
+        second: follows.
+        separator: stands between the texts.
+    """
+    shift = len(first.text) + len(separator)
+    moved = tuple(Span(s.start + shift, s.end + shift, s.label) for s in second.spans)
+    text = first.text + separator + second.text
+    return Example(first.id, text, first.spans + moved, first.unlabelled_types)
+
+
+def encode(example: Example, tokenizer: Tokenizer, most_tokens: int) -> EncodedExample:
+    """Finds the labels that each token may have.
+
+    The first token of a span is B-, the others I-; the parts of a word are labelled like words.
+
+    Args:
+        example: the text and its spans.
+        tokenizer: without padding or truncation.
+        most_tokens: the rest is cut off.
+    """
+    encoding = tokenizer.encode(example.text)
+    allowed = np.zeros((len(encoding.ids), len(LABELS)), dtype=np.bool_)
+    outside = [
+        _OUTSIDE,
+        *(LABELS.index(f"{p}-{t}") for t in example.unlabelled_types for p in "BI"),
+    ]
+    spans = iter(example.spans)
+    span = next(spans, None)
+    inside = False
+    pairs = zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
+    for row, ((start, end), special) in zip(allowed, pairs, strict=True):
+        if special:
+            row[:] = True
+            continue
+        while span and span.end <= start:
+            span, inside = next(spans, None), False
+        if span is None or end <= span.start:
+            row[outside] = True
+        elif span.label is None:
+            row[:] = True
+        else:
+            row[LABELS.index(f"{'I' if inside else 'B'}-{span.label}")] = True
+            inside = True
+    return EncodedExample(encoding.ids[:most_tokens], allowed[:most_tokens])
+
+
+def collate(examples: Sequence[EncodedExample]) -> Batch:
+    """Pads examples to the longest of them.
+
+    Args:
+        examples: at least one.
+    """
+    tokens = max(len(example.ids) for example in examples)
+    ids = torch.zeros((len(examples), tokens), dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    allowed = torch.ones((len(examples), tokens, len(LABELS)), dtype=torch.bool)
+    for row, example in enumerate(examples):
+        length = len(example.ids)
+        ids[row, :length] = torch.tensor(example.ids)
+        mask[row, :length] = 1
+        allowed[row, :length] = torch.from_numpy(example.allowed)
+    return Batch(ids, mask, allowed)
+
+
+def _ordered(examples: Sequence[Example], rng: random.Random) -> Sequence[Example]:
+    """The examples as they follow each other, or in any order, as a coin falls."""
+    return examples if rng.random() < 0.5 else rng.sample(examples, len(examples))
+
+
+def _bucketed(examples: Sequence[EncodedExample], batch_size: int) -> Iterator[Batch]:
+    pool = batch_size * _BATCHES_SORTED_TOGETHER
+    for first in range(0, len(examples), pool):
+        near = sorted(examples[first : first + pool], key=lambda example: len(example.ids))
+        for i in range(0, len(near), batch_size):
+            yield collate(near[i : i + batch_size])

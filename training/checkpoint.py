@@ -1,0 +1,154 @@
+"""A trained model as a folder: an ordinary Hugging Face one, and how it came about.
+
+config.json model.safetensors tokenizer.json   any BertForTokenClassification
+casing.safetensors                             the three vectors of case, and who uses which
+training.json                                  encoder, data, settings, commit
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from transformers import BertForTokenClassification
+
+from training.casing import CasedVocabulary
+from training.network import cased_embedding, with_casing
+
+TOKENIZER_FILE = "tokenizer.json"
+CONFIG_FILE = "config.json"
+_WEIGHTS_FILE = "model.safetensors"
+_CASING_FILE = "casing.safetensors"
+_RECORD_FILE = "training.json"
+_EMBEDDING = "bert.embeddings.word_embeddings"
+
+
+class CheckpointInvalid(Exception):
+    """The folder is not a checkpoint of this package; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedOn:
+    """A set that the model learned from."""
+
+    set: str
+    licence: str
+    sha256: str  # of its train.jsonl
+    examples: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """How a checkpoint came about."""
+
+    encoder: str
+    encoder_licence: str
+    encoder_sha256: str  # of its weights
+    data: tuple[TrainedOn, ...]
+    seed: int
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    precision: str  # of the matrix products; weights are float32
+    steps: int
+    duration_s: float
+    commit: str | None
+    command: str
+
+
+def save(
+    folder: Path, network: BertForTokenClassification, tokenizer: Tokenizer, record: TrainingRecord
+) -> None:
+    """Writes a checkpoint.
+
+    Args:
+        folder: made if it is missing; files in it are overwritten.
+        network: made by `new_network`.
+        tokenizer: made by `cased_tokenizer`.
+        record: how the network was trained.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    embedding = cased_embedding(network)
+    embedding.fold()
+    weights = {
+        name: tensor.detach().contiguous()
+        for name, tensor in network.state_dict().items()
+        if not name.startswith(_EMBEDDING)
+    }
+    weights[f"{_EMBEDDING}.weight"] = embedding.table()
+    save_file(weights, folder / _WEIGHTS_FILE, metadata={"format": "pt"})
+    casing = {
+        "rows": embedding.rows.to(torch.int32),
+        "cases": embedding.cases.to(torch.int32),
+        "vectors": embedding.case.detach(),
+    }
+    save_file(casing, folder / _CASING_FILE)
+    network.config.architectures = [type(network).__name__]
+    network.config.save_pretrained(folder)
+    tokenizer.save(str(folder / TOKENIZER_FILE))
+    content = json.dumps(asdict(record), indent=2) + "\n"
+    (folder / _RECORD_FILE).write_text(content, "utf-8")
+
+
+def load_record(folder: Path) -> TrainingRecord:
+    """Reads how a checkpoint came about.
+
+    Args:
+        folder: the checkpoint.
+
+    Raises:
+        CheckpointInvalid: the folder is not a checkpoint.
+    """
+    content = json.loads(_existing(folder / _RECORD_FILE).read_text("utf-8"))
+    content["data"] = tuple(TrainedOn(**entry) for entry in content["data"])
+    return TrainingRecord(**content)
+
+
+def load_plain(folder: Path) -> BertForTokenClassification:
+    """Reads a checkpoint as any user of Hugging Face would.
+
+    Args:
+        folder: the checkpoint.
+
+    Raises:
+        CheckpointInvalid: the folder is not a checkpoint.
+    """
+    _existing(folder / _WEIGHTS_FILE)
+    network: BertForTokenClassification = BertForTokenClassification.from_pretrained(
+        folder, attn_implementation="eager"
+    )
+    network.train(mode=False)
+    return network
+
+
+def load_cased(folder: Path) -> BertForTokenClassification:
+    """Reads a checkpoint with its embeddings in two parts, as it was trained.
+
+    Args:
+        folder: the checkpoint.
+
+    Raises:
+        CheckpointInvalid: the folder is not a checkpoint.
+    """
+    casing = load_file(_existing(folder / _CASING_FILE))
+    network = load_plain(folder)
+    rows, cases = casing["rows"].long(), casing["cases"].long()
+    n_pieces = int(rows.max()) + 1
+    embeddings = network.bert.embeddings
+    embeddings.word_embeddings.weight = torch.nn.Parameter(
+        embeddings.word_embeddings.weight.detach()[:n_pieces].clone()
+    )
+    vocabulary = CasedVocabulary(tuple([""] * len(rows)), rows.numpy(), cases.numpy())
+    with_casing(network, vocabulary)
+    with torch.no_grad():
+        cased_embedding(network).case.copy_(casing["vectors"])
+    network.train(mode=False)
+    return network
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise CheckpointInvalid(f"{path}: no such file; `python -m training fine-tune` writes it")
+    return path

