@@ -172,7 +172,8 @@ class Engine:
         except TimeoutError:
             raise DeadlineExceeded from None
         finally:
-            self._batcher.abandon(entries)
+            if not reply.complete:
+                self._batcher.abandon(entries)
 
     async def _beside_if(self, is_long: bool, work: Callable[[], _T]) -> _T:
         if not is_long:

@@ -48,6 +48,11 @@ class Reply:
         if self._missing == 0 and not self._future.done():
             self._future.set_result(None)
 
+    @property
+    def complete(self) -> bool:
+        """Whether every window has its outcome."""
+        return self._missing == 0
+
     async def outcomes(self) -> list[Outcome]:
         """Waits for every window.
 

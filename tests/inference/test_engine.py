@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -142,11 +143,33 @@ async def test_a_call_that_is_cancelled_frees_its_place(engine: Engine, gate: Ga
     await _until_refused(engine)
     big.cancel()
     await asyncio.gather(big, return_exceptions=True)
-    kept = asyncio.create_task(recognize(engine, "Seoul " * 500))
-    await asyncio.sleep(0)
+    # As large as the one that left: it fits only where that one stood.
+    kept = asyncio.create_task(recognize(engine, "a " * 2_000))
+    await asyncio.wait([kept], timeout=0.05)
     gate.gate.set()
     assert labels((await running).results[0]) == [("LOC", "Paris")]
-    assert len(labels((await kept).results[0])) == 500
+    assert labels((await kept).results[0]) == []
+
+
+async def test_a_short_text_does_not_wait_for_a_long_document(
+    engine: Engine, gate: GatedModel
+) -> None:
+    ended: list[str] = []
+    gate.gate.clear()
+    running = asyncio.create_task(recognize(engine, "Paris"))
+    await asyncio.to_thread(gate.entered.wait, 10)
+    calls = []
+    for name, text in (("document", "a " * 990), ("short", "Seoul")):
+        calls.append(asyncio.create_task(recognize(engine, text)))
+        calls[-1].add_done_callback(partial(_note, ended, name))
+        await asyncio.wait([calls[-1]], timeout=0.05)
+    gate.gate.set()
+    await asyncio.gather(running, *calls)
+    assert ended == ["short", "document"]
+
+
+def _note(ended: list[str], name: str, _: object) -> None:
+    ended.append(name)
 
 
 async def _until_refused(engine: Engine) -> None:
