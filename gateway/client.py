@@ -1,8 +1,7 @@
 """The connection to the inference service."""
 
 import json
-from collections.abc import Iterable
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -13,6 +12,9 @@ from protos.ner.v1 import entity_recognizer_pb2 as pb
 from protos.ner.v1 import entity_recognizer_pb2_grpc as pb_grpc
 from telemetry import request_id as request_ids
 from telemetry.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _LOG: Final = get_logger("gateway.client")
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.errors import INTERNAL_DETAIL, STATUS_BY_REASON, GatewayError, Reason
@@ -15,6 +16,7 @@ from telemetry.logs import get_logger
 
 _LOG: Final = get_logger("gateway.problems")
 
+_NOT_ALLOWED: Final = HTTPStatus.METHOD_NOT_ALLOWED
 _MEDIA_TYPE: Final = "application/problem+json"
 
 
@@ -45,7 +47,8 @@ class ProblemLayer(HttpLayer):
         except GatewayError as error:
             await answer(error)
         except HTTPException as error:
-            await answer(*_router_error(error))
+            allow = _allowed(scope) if error.status_code == _NOT_ALLOWED else None
+            await answer(_router_error(error.status_code, allow), allow)
         except asyncio.CancelledError:
             # Callers that went away are dealt with further in: this is the end of the drain time.
             await answer(GatewayError(Reason.DRAINING, "the server is shutting down: try again"))
@@ -121,14 +124,19 @@ def _members(error: GatewayError, request_id: str) -> dict[str, Any]:
     return members
 
 
-def _router_error(error: HTTPException) -> tuple[GatewayError, str | None]:
+def _router_error(status: int, allow: str | None) -> GatewayError:
     """Translate what the router raises: no such path, or no such method of a path."""
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allow = (error.headers or {}).get("Allow", "")
-        detail = f"this path takes {allow}"
-        return GatewayError(Reason.METHOD_NOT_ALLOWED, detail), allow
-    if error.status_code == HTTPStatus.NOT_FOUND:
-        return GatewayError(
-            Reason.ROUTE_NOT_FOUND, "no such path: /docs lists those there are"
-        ), None
-    return GatewayError(Reason.INTERNAL, INTERNAL_DETAIL), None
+    if status == _NOT_ALLOWED:
+        return GatewayError(Reason.METHOD_NOT_ALLOWED, f"this path takes {allow}")
+    if status == HTTPStatus.NOT_FOUND:
+        return GatewayError(Reason.ROUTE_NOT_FOUND, "no such path: /docs lists those there are")
+    return GatewayError(Reason.INTERNAL, INTERNAL_DETAIL)
+
+
+def _allowed(scope: Scope) -> str:
+    """The methods of a path, for `Allow`; the router itself names those of one route only."""
+    methods: set[str] = set()
+    for route in scope["router"].routes:
+        if route.matches(scope)[0] is not Match.NONE:
+            methods |= route.methods
+    return ", ".join(sorted(methods))

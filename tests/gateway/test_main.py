@@ -1,0 +1,170 @@
+import asyncio
+import json
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from protos.ner.v1 import entity_recognizer_pb2 as pb
+from tests.gateway.polling import until
+from tests.gateway.scripted_inference import ScriptedInference, find_names
+
+_LIMIT_S = 30
+_TEXT = "Angela Merkel visited Seoul"
+
+
+Start = Callable[..., Awaitable[Process]]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Starts a gateway whose environment has these variables too."""
+
+    async def start(**variables: str) -> Process:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway", stdout=PIPE, stderr=PIPE
+        )
+
+    return start
+
+
+class _Gateway:
+    """A gateway in a process of its own."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.lines: list[dict[str, Any]] = []
+
+    async def port(self) -> int:
+        while True:
+            line = await self.read_line()
+            if line["event"] == "gateway_listening":
+                return int(line["port"])
+
+    async def read_line(self) -> dict[str, Any]:
+        assert self.process.stderr is not None
+        line: dict[str, Any] = json.loads(await self.process.stderr.readline())
+        self.lines.append(line)
+        return line
+
+    async def end(self) -> int:
+        stdout, stderr = await self.process.communicate()
+        assert stdout == b""
+        self.lines += [json.loads(line) for line in stderr.splitlines()]
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+@pytest.fixture
+async def gateway(inference: ScriptedInference, start: Start) -> AsyncIterator[_Gateway]:
+    """A gateway in front of the scripted inference service."""
+    process = await start(
+        GATEWAY_HOST="127.0.0.1",
+        GATEWAY_PORT="0",
+        GATEWAY_INFERENCE_TARGET=f"dns:///127.0.0.1:{inference.port}",
+        GATEWAY_LOG_LEVEL="debug",
+    )
+    yield _Gateway(process)
+    if process.returncode is None:
+        process.kill()
+        await process.communicate()
+
+
+async def test_bad_settings_are_one_line_each_and_exit_2(start: Start) -> None:
+    process = await start(GATEWAY_PORT="eighty", GATEWAY_DRAIN_TIMEOUT_S="-1")
+    stdout, stderr = await process.communicate()
+    lines = stderr.decode().splitlines()
+    assert process.returncode == 2
+    assert stdout == b""
+    assert [line.split(":")[0] for line in lines] == ["GATEWAY_PORT", "GATEWAY_DRAIN_TIMEOUT_S"]
+
+
+async def test_a_port_that_is_taken_is_one_line_and_exit_1(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = await start(GATEWAY_HOST="127.0.0.1", GATEWAY_PORT=str(port))
+        stdout, stderr = await process.communicate()
+    (line,) = stderr.splitlines()
+    assert process.returncode == 1
+    assert stdout == b""
+    assert json.loads(line)["port"] == port
+    assert "GATEWAY_PORT" in json.loads(line)["detail"]
+
+
+async def _refuses(url: str) -> bool:
+    try:
+        async with httpx.AsyncClient(trust_env=False) as stranger:
+            await stranger.get(f"{url}/healthz")
+    except httpx.ConnectError:
+        return True
+    except httpx.TransportError:
+        pass  # taken from the backlog, then dropped
+    return False
+
+
+async def test_a_terminated_gateway_finishes_what_it_began(
+    gateway: _Gateway, inference: ScriptedInference
+) -> None:
+    """A second connection is refused while the first request still runs."""
+    go_on = asyncio.Event()
+
+    async def wait(request: pb.RecognizeRequest, context: Any) -> pb.RecognizeResponse:
+        await go_on.wait()
+        return await find_names(request, context)
+
+    inference.script = wait
+    async with asyncio.timeout(_LIMIT_S):
+        url = f"http://127.0.0.1:{await gateway.port()}"
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=_LIMIT_S) as http:
+            running = asyncio.create_task(http.post("/v1/entities", json={"text": "Tim"}))
+            await inference.arrived.wait()
+            gateway.process.send_signal(signal.SIGTERM)
+            while (await gateway.read_line())["event"] != "Shutting down":
+                pass
+            await until(lambda: _refuses(url))
+            go_on.set()
+            assert (await running).status_code == 200
+        assert await gateway.end() == 0
+
+
+async def test_an_interrupt_ends_it_too(gateway: _Gateway) -> None:
+    async with asyncio.timeout(_LIMIT_S):
+        await gateway.port()
+        gateway.process.send_signal(signal.SIGINT)
+        assert await gateway.end() == 0
+
+
+async def test_logs_are_json_and_never_hold_a_text(
+    gateway: _Gateway, inference: ScriptedInference
+) -> None:
+    async def fail(_request: pb.RecognizeRequest, _context: Any) -> pb.RecognizeResponse:
+        raise KeyError(_TEXT)
+
+    async with asyncio.timeout(_LIMIT_S):
+        url = f"http://127.0.0.1:{await gateway.port()}"
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+            entities = "/v1/entities"
+            await http.post(entities, json={"text": _TEXT}, headers={"x-request-id": "mine"})
+            await http.post(entities, json={"text": [_TEXT]})
+            await http.post(entities, content=f'{{"text": "{_TEXT}')
+            await http.post("/api", json=_TEXT)
+            await http.get(f"/{_TEXT}?{_TEXT}")
+            inference.script = fail
+            assert (await http.post(entities, json={"text": _TEXT})).status_code == 500
+        gateway.process.send_signal(signal.SIGTERM)
+        assert await gateway.end() == 0
+    requests = [line for line in gateway.lines if line["event"] == "request"]
+    assert [line["status"] for line in requests] == [200, 422, 415, 200, 404, 500]
+    assert requests[0]["request_id"] == "mine"
+    assert requests[1]["reason"] == "FIELD_INVALID"
+    assert requests[4]["route"] == "unmatched"
+    assert any(line["event"] == "inference_call_failed" for line in gateway.lines)
+    for word in _TEXT.split():
+        assert word not in json.dumps(gateway.lines)

@@ -1,0 +1,204 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.middleware import DisconnectLayer
+from protos.ner.v1 import entity_recognizer_pb2 as pb
+from tests.gateway.polling import until
+from tests.gateway.scripted_inference import ScriptedInference, find_names
+
+_URL = "/v1/entities"
+_LIMIT_S = 5
+
+
+async def _wait_for_word(request: pb.RecognizeRequest, context: Any) -> pb.RecognizeResponse:
+    """Never answers a text that says so."""
+    if "wait" in request.texts[0]:
+        await asyncio.Event().wait()
+    return await find_names(request, context)
+
+
+async def _send(http: httpx.AsyncClient, body: bytes) -> asyncio.StreamWriter:
+    """Send a request by hand, so that the connection can be cut at any moment."""
+    _, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
+    head = f"POST {_URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+    await writer.drain()
+    return writer
+
+
+async def _requests(http: httpx.AsyncClient) -> dict[tuple[str, str, str], float]:
+    """Count the requests by route, method and status, as the metrics have them."""
+    text = (await http.get("/metrics")).text
+    return {
+        (sample.labels["route"], sample.labels["method"], sample.labels["status"]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "gateway_http_requests_total"
+    }
+
+
+async def _counted_as_gone(http: httpx.AsyncClient) -> bool:
+    return (_URL, "POST", "499") in await _requests(http)
+
+
+async def test_a_caller_that_goes_away_cancels_its_call_and_no_other(
+    http: httpx.AsyncClient, inference: ScriptedInference
+) -> None:
+    inference.script = _wait_for_word
+    gone = await _send(http, b'{"text": "wait"}')
+    async with asyncio.timeout(_LIMIT_S):
+        await inference.arrived.wait()
+    neighbour = asyncio.create_task(http.post(_URL, json={"text": "Tim"}))
+    gone.close()
+    async with asyncio.timeout(_LIMIT_S):
+        await inference.cancelled.wait()
+        assert (await neighbour).status_code == 200
+    await until(lambda: _counted_as_gone(http))
+
+
+async def test_work_that_follows_an_answer_is_not_cancelled_by_its_end() -> None:
+    """A server reports the end of an answer as a disconnect too."""
+    answered = asyncio.Event()
+    finished = False
+
+    async def receive() -> Message:
+        if not body_sent:
+            body_sent.append(True)
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await answered.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Message) -> None:
+        answered.set()
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal finished
+        await receive()
+        await send({"type": "http.response.body"})
+        for _ in range(5):
+            await asyncio.sleep(0)
+        finished = True
+
+    body_sent: list[bool] = []
+    await DisconnectLayer(app)({"type": "http"}, receive, send)
+    assert finished
+
+
+async def test_a_caller_that_goes_away_within_its_body_is_no_fault(
+    http: httpx.AsyncClient, inference: ScriptedInference
+) -> None:
+    _, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
+    writer.write(
+        f"POST {_URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        'content-length: 100\r\n\r\n{"text":'.encode()
+    )
+    await writer.drain()
+    await http.get("/healthz")
+    writer.close()
+    await until(lambda: _counted_as_gone(http))
+    assert not inference.requests
+
+
+async def test_a_connection_serves_one_request_after_another(http: httpx.AsyncClient) -> None:
+    """The end of an answer is not taken for a caller that went away."""
+    for _ in range(20):
+        assert (await http.post(_URL, json={"text": "Tim"})).status_code == 200
+    assert (await _requests(http))[_URL, "POST", "200"] == 20
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/nowhere", "/v1/models/nobody"])
+async def test_every_answer_has_the_callers_request_id(http: httpx.AsyncClient, path: str) -> None:
+    answer = await http.get(path, headers={"X-Request-ID": "trace:1"})
+    assert answer.headers.get_list("x-request-id") == ["trace:1"]
+
+
+async def test_an_unsafe_request_id_is_replaced(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/nowhere", headers={"X-Request-ID": "a b<script>"})
+    assert "script" not in answer.headers["x-request-id"]
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_streamed_body_is_counted_as_it_comes(
+    http: httpx.AsyncClient, inference: ScriptedInference
+) -> None:
+    async def chunks(n: int) -> AsyncIterator[bytes]:
+        yield b'{"text": "'
+        for _ in range(n):
+            yield b"x" * 1000
+        yield b'"}'
+
+    headers = {"content-type": "application/json"}
+    fits = await http.post(_URL, content=chunks(90), headers=headers)
+    assert fits.status_code == 200
+    answer = await http.post(_URL, content=chunks(200), headers=headers)
+    assert answer.status_code == 413
+    assert answer.json()["reason"] == "BODY_TOO_LARGE"
+    assert len(inference.requests) == 1
+
+
+async def test_an_announced_body_over_the_limit_is_refused_before_it_is_sent(
+    http: httpx.AsyncClient,
+) -> None:
+    reader, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
+    writer.write(
+        f"POST {_URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        "content-length: 100001\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(_LIMIT_S):
+        assert (await reader.readline()).split()[1] == b"413"
+    writer.close()
+
+
+async def test_a_body_at_the_limit_is_taken(http: httpx.AsyncClient) -> None:
+    body = json.dumps({"text": "x" * (100_000 - len(json.dumps({"text": ""})))})
+    assert len(body) == 100_000
+    headers = {"content-type": "application/json"}
+    assert (await http.post(_URL, content=body, headers=headers)).status_code == 200
+
+
+async def test_labels_of_the_metrics_are_bounded(http: httpx.AsyncClient) -> None:
+    """Paths and methods are the callers' to invent: they must not become new series."""
+    for i in range(5):
+        await http.get(f"/nowhere/{i}")
+        await http.get(f"/v1/models/nobody{i}")
+        await http.request("PROPFIND", f"/{i}")
+    requests = await _requests(http)
+    assert requests["unmatched", "GET", "404"] == 5
+    assert requests["unmatched", "other", "404"] == 5
+    assert requests["/v1/models/{name}", "GET", "404"] == 5
+    assert len(requests) <= 4
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", _URL, "POST"),
+        ("HEAD", _URL, "POST"),
+        ("POST", "/healthz", "GET"),
+        ("DELETE", "/v1/models/ner-en", "GET"),
+    ],
+)
+async def test_a_method_that_a_path_does_not_have_is_405(
+    http: httpx.AsyncClient, method: str, path: str, allow: str
+) -> None:
+    answer = await http.request(method, path)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == allow
+    assert answer.headers["content-type"] == "application/problem+json"
+    if method != "HEAD":
+        assert answer.json()["reason"] == "METHOD_NOT_ALLOWED"
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/entities/", "/v1/models/", "/v1/models/a/b"])
+async def test_a_path_that_is_not_there_is_404(http: httpx.AsyncClient, path: str) -> None:
+    answer = await http.post(path, json={"text": "Tim"})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["reason"] == "ROUTE_NOT_FOUND"
