@@ -1,0 +1,118 @@
+"""What `docker-compose.yml` promises, read from it: no Docker is needed."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic_settings import BaseSettings
+
+from gateway.settings import GatewaySettings
+from inference.settings import Settings as InferenceSettings
+
+_ROOT = Path(__file__).parents[2]
+_TEXT = (_ROOT / "docker-compose.yml").read_text()
+_SETTINGS: dict[str, type[BaseSettings]] = {
+    "gateway": GatewaySettings,
+    "inference": InferenceSettings,
+}
+
+
+def interpolated(text: str) -> dict[str, Any]:
+    """The services as an empty environment makes them; every variable must have a default."""
+    filled = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+    assert "$" not in filled
+    services = yaml.safe_load(filled)["services"]
+    assert isinstance(services, dict)
+    return services
+
+
+@pytest.fixture(params=["gateway", "inference"])
+def name(request: pytest.FixtureRequest) -> str:
+    """Each of the services."""
+    return str(request.param)
+
+
+@pytest.fixture
+def service(name: str) -> dict[str, Any]:
+    """The definition of the service."""
+    definition = interpolated(_TEXT)[name]
+    assert isinstance(definition, dict)
+    return definition
+
+
+def test_the_services_are_these_two() -> None:
+    assert set(interpolated(_TEXT)) == {"gateway", "inference"}
+
+
+def test_a_container_may_do_no_more_than_it_must(service: dict[str, Any]) -> None:
+    assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp"]  # noqa: S108 - of the container
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["pids_limit"] > 0
+    assert "privileged" not in service
+    # The image says which user; compose must not say otherwise.
+    assert "user" not in service
+
+
+def test_the_build_is_that_of_the_service(name: str, service: dict[str, Any]) -> None:
+    assert service["build"] == {"context": ".", "dockerfile": f"deploy/Dockerfile.{name}"}
+    assert (_ROOT / service["build"]["dockerfile"]).is_file()
+
+
+def test_memory_and_cores_are_bounded_by_variables(name: str, service: dict[str, Any]) -> None:
+    upper = name.upper()
+    assert f"${{{upper}_MEMORY:-{service['mem_limit']}}}" in _TEXT
+    assert f"${{{upper}_CPUS:-{service['cpus']}}}" in _TEXT
+
+
+def test_every_variable_set_is_a_setting_of_the_service(name: str, service: dict[str, Any]) -> None:
+    known = {f"{name}_{field}".upper() for field in _SETTINGS[name].model_fields}
+    assert set(service["environment"]) <= known
+
+
+def test_every_variable_of_the_file_is_told_at_its_top() -> None:
+    head = _TEXT.partition("\nname:")[0]
+    assert {v for v in re.findall(r"\$\{(\w+)", _TEXT) if v not in head} == set()
+
+
+def test_health_is_checked_with_the_probe(service: dict[str, Any]) -> None:
+    assert service["healthcheck"]["test"][:4] == ["CMD", "python", "-m", "nerve.health"]
+
+
+def test_draining_has_more_time_than_the_service_takes(name: str, service: dict[str, Any]) -> None:
+    grace_s = int(service["stop_grace_period"].removesuffix("s"))
+    assert grace_s > _SETTINGS[name].model_fields["drain_timeout_s"].default
+
+
+def test_inference_can_be_scaled() -> None:
+    """A fixed container name or a published port would let only one replica start."""
+    inference = interpolated(_TEXT)["inference"]
+    assert not {"container_name", "hostname", "ports", "network_mode"} & set(inference)
+    port = InferenceSettings.model_fields["port"].default
+    metrics_port = InferenceSettings.model_fields["metrics_port"].default
+    assert inference["expose"] == [str(port), str(metrics_port)]
+
+
+def test_the_gateway_waits_for_inference_and_balances_over_its_replicas() -> None:
+    gateway = interpolated(_TEXT)["gateway"]
+    port = InferenceSettings.model_fields["port"].default
+    assert gateway["environment"]["GATEWAY_INFERENCE_TARGET"] == f"dns:///inference:{port}"
+    assert gateway["depends_on"] == {"inference": {"condition": "service_healthy"}}
+
+
+def test_gateway_port_moves_the_published_port_alone() -> None:
+    port = GatewaySettings.model_fields["port"].default
+    moved = _TEXT.replace("${GATEWAY_PORT:-8080}", "9999")
+    assert interpolated(moved)["gateway"]["ports"] == [f"9999:{port}"]
+    assert "GATEWAY_PORT" not in interpolated(_TEXT)["gateway"]["environment"]
+
+
+def test_the_models_are_mounted_read_only_where_the_service_looks() -> None:
+    (volume,) = interpolated(_TEXT)["inference"]["volumes"]
+    assert volume["target"] == f"/app/{InferenceSettings.model_fields['models_dir'].default}"
+    assert volume["read_only"] is True
+    assert volume["bind"] == {"create_host_path": False}
+    assert (_ROOT / volume["source"]).is_dir()
