@@ -1,6 +1,5 @@
 """A module runs as if started by itself, and ends with whoever started it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +18,7 @@ def tethered(module: str, grace_s: float, environment: dict[str, str]) -> subpro
 
 def fake(journal: Path, manner: str) -> dict[str, str]:
     """The environment of a fake service."""
-    inherited = dict(os.environ)  # noqa: TID251 - handed on
     return {
-        **inherited,
         "PYTHONPATH": str(_HERE),
         "FAKE_NAME": "fake",
         "FAKE_JOURNAL": str(journal),

@@ -1,0 +1,22 @@
+"""One running pair of services for all tests that leave it running."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.e2e.stack import WAIT_S, Process, serving
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """`nerve serve` with the shipped model."""
+    with serving(tmp_path_factory.mktemp("stack")) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def http(stack: Process) -> Iterator[httpx.Client]:
+    """A client of the REST interface."""
+    with httpx.Client(base_url=stack.ports.url, timeout=2 * WAIT_S) as client:
+        yield client

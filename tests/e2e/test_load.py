@@ -1,0 +1,80 @@
+"""Many callers at once, and callers that go away."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.stack import Process, serving
+
+pytestmark = pytest.mark.timeout(180)
+
+_CALLERS = 1_000
+_TIMEOUT_S = 150.0
+
+
+def _client(url: str) -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=_CALLERS)
+    return httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, limits=limits)
+
+
+async def test_a_thousand_callers_at_once_are_answered_or_put_off(stack: Process) -> None:
+    async def call(number: int) -> tuple[int, list[str]]:
+        text = f"Caller {number} met Angela Merkel in Seoul."
+        response = await client.post("/v1/entities", json={"text": text})
+        names = [entity["text"] for entity in response.json().get("entities", ())]
+        return response.status_code, names
+
+    async with _client(stack.ports.url) as client:
+        answers = await asyncio.gather(*map(call, range(_CALLERS)))
+    assert {status for status, _ in answers} <= {200, 429}
+    answered = [names for status, names in answers if status == 200]
+    assert answered
+    assert all({"Angela Merkel", "Seoul"} <= set(names) for names in answered)
+
+
+async def test_more_than_the_queue_holds_is_put_off_and_told_when_to_come_back(
+    tmp_path: Path,
+) -> None:
+    """With a small queue: both kinds of answers come, and no other."""
+    text = "Angela Merkel visited Seoul. " * 20
+    with serving(tmp_path, INFERENCE_QUEUE_TOKENS="2000") as process:
+        async with _client(process.ports.url) as client:
+            responses = await asyncio.gather(
+                *(client.post("/v1/entities", json={"text": text}) for _ in range(_CALLERS))
+            )
+            after = await client.post("/v1/entities", json={"text": "Paris"})
+    statuses = Counter(response.status_code for response in responses)
+    assert set(statuses) == {200, 429}
+    for response in responses:
+        if response.status_code == 429:
+            assert response.json()["reason"] == "QUEUE_FULL"
+            assert int(response.headers["retry-after"]) >= 1
+        else:
+            assert len(response.json()["entities"]) == 40
+    assert after.status_code == 200
+
+
+async def test_callers_that_go_away_leave_their_neighbours_answered(stack: Process) -> None:
+    sentence = "Angela Merkel visited Seoul. "
+
+    async def call(repeats: int) -> int:
+        response = await client.post("/v1/entities", json={"text": sentence * repeats})
+        assert response.status_code == 200
+        return len(response.json()["entities"])
+
+    async with _client(stack.ports.url) as client:
+        calls = [asyncio.create_task(call(1 + number % 40)) for number in range(120)]
+        while not any(task.done() for task in calls):  # noqa: ASYNC110 - none of them in particular
+            await asyncio.sleep(0.001)
+        leaving = [task for task in calls[::2] if not task.done()]
+        for task in leaving:
+            task.cancel()  # httpx closes the connection under the running request
+        assert leaving, "somebody must still wait when half of the callers leave"
+        staying = await asyncio.gather(*calls[1::2])
+        assert staying == [2 * (1 + number % 40) for number in range(1, 120, 2)]
+        assert (await client.post("/v1/entities", json={"text": "Paris"})).status_code == 200
+        metrics = (await client.get("/metrics")).text
+    assert 'status="499"' in metrics, "the gateway noticed and gave up their work"

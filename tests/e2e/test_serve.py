@@ -1,0 +1,115 @@
+"""`nerve serve` from start to end."""
+
+import os
+import re
+import signal
+import socket
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.stack import Process, answers, free_ports, serving, started, until
+
+pytestmark = pytest.mark.timeout(180)
+
+_REPEATS = 3_000
+
+
+def _ask(url: str) -> httpx.Response:
+    """A request that takes some seconds."""
+    text = "Angela Merkel visited Seoul. " * _REPEATS
+    return httpx.post(f"{url}/v1/entities", json={"text": text}, timeout=120)
+
+
+def _in_flight(process: Process) -> bool:
+    """Whether the inference service works on a call."""
+    metrics = httpx.get(f"http://127.0.0.1:{process.ports.metrics}/metrics").text
+    found = re.search(r"^inference_calls_in_flight (\S+)$", metrics, re.MULTILINE)
+    return found is not None and float(found.group(1)) > 0
+
+
+def _gone(processes: list[psutil.Process]) -> bool:
+    """Whether processes have ended, zombies included."""
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+def test_one_signal_drains_both_with_the_running_request_answered(tmp_path: Path, how: str) -> None:
+    with serving(tmp_path) as process, ThreadPoolExecutor(1) as caller:
+        services = process.services()
+        running: Future[httpx.Response] = caller.submit(_ask, process.ports.url)
+        until(lambda: _in_flight(process), process)
+        if how == "Ctrl-C":
+            process.interrupt()
+        else:
+            process.process.terminate()
+        response = running.result()
+        assert response.status_code == 200
+        assert len(response.json()["entities"]) == 2 * _REPEATS
+        assert process.wait() == 0
+        assert _gone(services)
+        said = process.said()
+    assert said.index("Application shutdown complete") < said.index("inference_draining")
+    assert "Traceback" not in said
+
+
+def test_a_second_ctrl_c_ends_both_at_once(tmp_path: Path) -> None:
+    with serving(tmp_path) as process, ThreadPoolExecutor(1) as caller:
+        services = process.services()
+        running = caller.submit(_ask, process.ports.url)
+        until(lambda: _in_flight(process), process)
+        process.interrupt()
+        until(lambda: "draining" in process.out.read_text(), process)
+        process.interrupt()
+        assert process.wait() == 130
+        assert _gone(services)
+        with pytest.raises(httpx.TransportError):
+            running.result()
+
+
+@pytest.mark.parametrize("victim", ["gateway", "inference"])
+def test_when_one_service_dies_the_other_is_stopped_and_the_message_says_which(
+    tmp_path: Path, victim: str
+) -> None:
+    with serving(tmp_path) as process:
+        services = process.services()
+        process.service(victim).kill()
+        assert process.wait() == 1
+        assert _gone(services)
+    assert f"nerve: {victim} was ended by SIGKILL" in process.err.read_text()
+
+
+def test_nothing_is_left_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+    with serving(tmp_path) as process:
+        services = process.services()
+        os.kill(process.process.pid, signal.SIGKILL)
+        until(lambda: _gone(services))
+
+
+def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
+    ports = free_ports()
+    with (
+        socket.create_server(("127.0.0.1", ports.inference)),
+        started(tmp_path, ports, "nerve", "serve") as process,
+    ):
+        assert process.wait() == 1
+    assert f"port {ports.inference}" in process.err.read_text()
+    assert "INFERENCE_PORT moves it" in process.err.read_text()
+    assert process.out.read_text() == ""
+
+
+def test_without_a_model_both_end_with_a_clear_message(tmp_path: Path) -> None:
+    ports, empty = free_ports(), tmp_path / "empty"
+    empty.mkdir()
+    with started(
+        tmp_path / "logs", ports, "nerve", "serve", INFERENCE_MODELS_DIR=str(empty)
+    ) as process:
+        assert process.wait() == 1
+        assert not answers(f"{ports.url}/healthz")
+    error = process.err.read_text()
+    assert "no model" in error
+    assert "nerve: inference ended with exit code 1 before it was ready" in error
+    assert "Traceback" not in error
