@@ -5,7 +5,6 @@ import asyncio
 import math
 import sys
 
-from gateway.settings import SettingsInvalid
 from nerve import VERSION, settings
 from nerve.ports import PortTaken
 from nerve.serve import Supervisor, plan
@@ -59,7 +58,7 @@ def _serve(ready_timeout_s: float) -> int:
     try:
         supervisor = Supervisor(plan(settings.read()), ready_timeout_s)
         return asyncio.run(supervisor.run())
-    except SettingsInvalid as error:
+    except settings.SettingsInvalid as error:
         for line in error.lines:
             _complain(line)
         return _BAD_SETTING

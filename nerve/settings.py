@@ -4,11 +4,21 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
-from gateway.settings import GatewaySettings, SettingsInvalid, read_settings
-from inference.settings import Settings as InferenceSettings
+from gateway import settings as gateway_settings
+from inference import settings as inference_settings
 from nerve.ports import Listener
+
+
+class SettingsInvalid(Exception):
+    """Variables of the environment that a service cannot use.
+
+    Args:
+        lines: one for each: the variable, and what is wrong with it.
+    """
+
+    def __init__(self, lines: tuple[str, ...]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +48,18 @@ def read() -> ServeSettings:
     Raises:
         SettingsInvalid: one or more variables have a value that cannot be used.
     """
-    gateway, gateway_lines = _read_gateway()
-    inference, inference_lines = _read_inference()
+    lines: list[str] = []
+    gateway = inference = None
+    try:
+        gateway = gateway_settings.read_settings()
+    except gateway_settings.SettingsInvalid as error:
+        lines += error.lines
+    try:
+        inference = inference_settings.read_settings()
+    except inference_settings.SettingsInvalid as error:
+        lines += error.lines
     if gateway is None or inference is None:
-        raise SettingsInvalid((*gateway_lines, *inference_lines))
+        raise SettingsInvalid(tuple(lines))
     inference_host = inference.host.strip("[]")
     return ServeSettings(
         gateway=Listener(gateway.host.strip("[]"), gateway.port, "GATEWAY_PORT"),
@@ -51,20 +69,3 @@ def read() -> ServeSettings:
         inference_drain_s=inference.drain_timeout_s,
         environment=dict(os.environ),  # noqa: TID251 - this is the settings module
     )
-
-
-def _read_gateway() -> tuple[GatewaySettings | None, tuple[str, ...]]:
-    try:
-        return read_settings(), ()
-    except SettingsInvalid as error:
-        return None, error.lines
-
-
-def _read_inference() -> tuple[InferenceSettings | None, tuple[str, ...]]:
-    try:
-        return InferenceSettings(), ()
-    except ValidationError as error:
-        return None, tuple(
-            f"INFERENCE_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )

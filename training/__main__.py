@@ -8,6 +8,7 @@ from pathlib import Path
 
 from inference.errors import ModelInvalid
 from training import commands
+from training.casing import EncoderInvalid
 from training.checkpoint import CheckpointInvalid
 from training.data import DataInvalid
 from training.export import ExportFailed
@@ -18,6 +19,7 @@ from training.publication import PublicationRefused
 _EXPECTED = (
     DataInvalid,
     CheckpointInvalid,
+    EncoderInvalid,
     ExportFailed,
     ModelInvalid,
     PublicationRefused,
@@ -27,8 +29,10 @@ _EXPECTED = (
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument("--data", type=Path, required=True, help="folder of the labelled sets")
+
     place = argparse.ArgumentParser(add_help=False)
-    place.add_argument("--data", type=Path, required=True, help="folder of the labelled sets")
     place.add_argument(
         "--run", type=Path, default=Path("runs/ner-en"), help="folder of the checkpoint"
     )
@@ -47,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     recipe.add_argument(
         "--bfloat16",
         action="store_true",
-        help="multiply in bfloat16: about twice as fast where the processor has it",
+        help="multiply in bfloat16: more than twice as fast where the processor has it",
     )
 
     target = argparse.ArgumentParser(add_help=False)
@@ -62,14 +66,23 @@ def parser() -> argparse.ArgumentParser:
 
     root = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     add = root.add_subparsers(dest="command", required=True, metavar="COMMAND").add_parser
-    add("fine-tune", parents=[place, recipe], help="data to checkpoint")
-    add("export", parents=[place], help="checkpoint to float32 ONNX, compared with it")
-    add("quantize", parents=[place], help="float32 ONNX to int8 ONNX")
-    add("evaluate", parents=[place, model], help="entity F1 on the dev splits")
-    add("batch-independence", parents=[place], help="answers alone against answers in a batch")
-    add("document-agreement", parents=[place, model], help="documents against their sentences")
-    add("publish", parents=[place, target], help="export, quantize, measure, write the version")
-    add("train", parents=[place, recipe, target], help="fine-tune, then publish")
+    add("fine-tune", parents=[data, place, recipe], help="data to checkpoint")
+    add("export", parents=[data, place], help="checkpoint to float32 ONNX, compared with it")
+    quantize = add("quantize", parents=[place], help="float32 ONNX to int8 ONNX")
+    quantize.set_defaults(data=Path())
+    add("evaluate", parents=[data, place, model], help="entity F1 on the dev splits")
+    add(
+        "batch-independence", parents=[data, place], help="answers alone against answers in a batch"
+    )
+    add(
+        "document-agreement", parents=[data, place, model], help="documents against their sentences"
+    )
+    add(
+        "publish",
+        parents=[data, place, target],
+        help="export, quantize, measure, write the version",
+    )
+    add("train", parents=[data, place, recipe, target], help="fine-tune, then publish")
     return root
 
 

@@ -28,7 +28,7 @@ def sample_texts(corpora: Sequence[Corpus], n_texts: int) -> list[str]:
 
     Args:
         corpora: at least two.
-        n_texts: how many; the corpora hold at least as many.
+        n_texts: how many; fewer come where a corpus holds less than its share.
     """
     rng = random.Random(_SEED)  # noqa: S311 - shuffles, keeps no secret
     share = n_texts // 2 // (len(corpora) - 1)
@@ -36,7 +36,7 @@ def sample_texts(corpora: Sequence[Corpus], n_texts: int) -> list[str]:
     texts = [
         example.text
         for corpus, count in zip(corpora, counts, strict=True)
-        for example in rng.sample(corpus.examples, count)
+        for example in rng.sample(corpus.examples, min(count, len(corpus.examples)))
     ]
     rng.shuffle(texts)
     return texts

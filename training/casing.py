@@ -22,6 +22,10 @@ SPECIAL_TOKENS = (_PAD, _UNKNOWN, _CLS, _SEP, _MASK)
 _LONGEST_WORD_CHARACTERS = 100
 
 
+class EncoderInvalid(Exception):
+    """The pretrained encoder cannot be given case; the message says why."""
+
+
 class Case(IntEnum):
     """How a piece is spelled; a piece without letters is LOWER."""
 
@@ -109,13 +113,13 @@ def uncased_pieces(tokenizer_json: str) -> dict[str, int]:
         tokenizer_json: the file's text.
 
     Raises:
-        ValueError: it is not an uncased WordPiece tokenizer.
+        EncoderInvalid: it is not an uncased WordPiece tokenizer.
     """
     content = json.loads(tokenizer_json)
     model = content.get("model", {})
     normalizer = content.get("normalizer") or {}
     # Files before tokenizers 0.9 do not name the model's type.
     if model.get("type", "WordPiece") != "WordPiece" or not normalizer.get("lowercase"):
-        raise ValueError("the encoder's tokenizer.json is not an uncased WordPiece")
+        raise EncoderInvalid("the encoder's tokenizer.json is not an uncased WordPiece")
     vocabulary: dict[str, int] = model["vocab"]
     return vocabulary

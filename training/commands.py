@@ -12,7 +12,7 @@ from training.checkpoint import load_cased, load_plain, load_record
 from training.data import ENGLISH_SETS, LABELS, Corpus, read_corpus, read_training_corpora
 from training.evaluation import Quality, evaluate
 from training.export import Parity, check_parity, export
-from training.fine_tune import Recipe, fine_tune
+from training.fine_tune import Provenance, Recipe, fine_tune
 from training.quantization import quantize
 from training.recognition import load_recognizer
 
@@ -22,6 +22,7 @@ INT8_FILE = "int8.onnx"
 WINDOW_TOKENS = 256
 _WINDOWS_COMPARED = (64, 128, 256, 510)
 _DOCUMENT_WORDS = 5_000
+_SEPARATORS = (("space", " "), ("line", "\n"))
 _INDEPENDENCE_TEXTS = 500
 _INDEPENDENCE_BATCH = 32
 _PARITY_TEXTS = 64
@@ -60,7 +61,7 @@ def run_fine_tune(place: Workplace, recipe: Recipe, command: str) -> None:
         read_training_corpora(place.data, ENGLISH_SETS),
         dev_corpora(place.data),
         place.run,
-        (command, _commit()),
+        Provenance(command, _commit()),
     )
 
 
@@ -130,12 +131,14 @@ def run_document_agreement(place: Workplace, model: Path) -> None:
     """
     sentences = [e.text for e in read_corpus(place.data, ENGLISH_SETS[0], "dev").examples]
     document = document_agreement.document_of(sentences, _DOCUMENT_WORDS)
-    print("window  words  precision  recall      F1")
+    print("window  words  between  precision  recall      F1")
     for window_tokens in _WINDOWS_COMPARED:
         recognizer = load_recognizer(model, window_tokens, place.threads)
-        a = document_agreement.measure_agreement(recognizer, document)
-        q = a.quality
-        print(f"{window_tokens:6} {a.words:6} {q.precision:10.2f} {q.recall:7.2f} {q.f1:7.2f}")
+        for name, separator in _SEPARATORS:
+            a = document_agreement.measure_agreement(recognizer, document, separator)
+            q = a.quality
+            figures = f"{q.precision:10.2f} {q.recall:7.2f} {q.f1:7.2f}"
+            print(f"{window_tokens:6} {a.words:6}  {name:<7} {figures}")
 
 
 def run_publish(place: Workplace, name: str, version: str, *, replace_version: bool) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from training.data import Span
 from training.evaluation import Quality, entity_spans, quality
 from training.recognition import Recognizer
 
@@ -33,19 +34,22 @@ def document_of(texts: Sequence[str], words: int) -> list[str]:
     return chosen
 
 
-def measure_agreement(recognizer: Recognizer, sentences: Sequence[str]) -> Agreement:
+def measure_agreement(
+    recognizer: Recognizer, sentences: Sequence[str], separator: str
+) -> Agreement:
     """Compares the entities of a document with those of its sentences alone.
 
     Args:
         recognizer: the model; its tokenizer sets the window.
-        sentences: the document is these with a space between.
+        sentences: the document is these in order.
+        separator: stands between them.
     """
-    document = " ".join(sentences)
-    expected = set()
+    document = separator.join(sentences)
+    expected: set[Span] = set()
     start = 0
     for sentence, entities in zip(sentences, recognizer.recognize(sentences, 1), strict=True):
-        expected |= {(start + s, start + e, label) for s, e, label in entity_spans(entities)}
-        start += len(sentence) + 1
+        expected |= {Span(start + s.start, start + s.end, s.label) for s in entity_spans(entities)}
+        start += len(sentence) + len(separator)
     found = entity_spans(recognizer.recognize([document])[0])
     return Agreement(
         recognizer.tokenizer.window_tokens,

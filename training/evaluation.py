@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inference.core import Entity
-from training.data import Corpus, Example
+from training.data import Corpus, Example, Span
 from training.recognition import Recognizer
 
 # MISC is not annotated in UNER and BTC, and means something else in each of the other sets.
@@ -35,14 +35,14 @@ def evaluate(recognizer: Recognizer, corpus: Corpus) -> Quality:
 
 
 def quality(
-    gold: Sequence[frozenset[tuple[int, int, str]]],
-    found: Sequence[frozenset[tuple[int, int, str]]],
+    gold: Sequence[frozenset[Span]],
+    found: Sequence[frozenset[Span]],
 ) -> Quality:
     """Micro-averaged precision, recall and F1.
 
     Args:
-        gold: (start, end, type) of what each text holds.
-        found: the same of what was found in it.
+        gold: what each text holds.
+        found: what was found in it.
     """
     right = sum(len(g & f) for g, f in zip(gold, found, strict=True))
     precision = _percent(right, sum(map(len, found)))
@@ -51,14 +51,14 @@ def quality(
     return Quality(precision, recall, 2 * precision * recall / both if both else 0.0)
 
 
-def gold_spans(example: Example) -> frozenset[tuple[int, int, str]]:
+def gold_spans(example: Example) -> frozenset[Span]:
     """The spans of an example that are scored."""
-    return frozenset((s.start, s.end, s.label) for s in example.spans if s.label in SCORED_TYPES)
+    return frozenset(span for span in example.spans if span.label in SCORED_TYPES)
 
 
-def entity_spans(entities: Sequence[Entity]) -> frozenset[tuple[int, int, str]]:
+def entity_spans(entities: Sequence[Entity]) -> frozenset[Span]:
     """The found spans that are scored."""
-    return frozenset((e.start, e.end, e.label) for e in entities if e.label in SCORED_TYPES)
+    return frozenset(Span(e.start, e.end, e.label) for e in entities if e.label in SCORED_TYPES)
 
 
 def _percent(part: int, whole: int) -> float:

@@ -51,12 +51,20 @@ class Recipe:
     threads: int = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What stands in a checkpoint's record beside its settings."""
+
+    command: str  # that trains it again
+    commit: str | None  # of the code, where it is known
+
+
 def fine_tune(
     recipe: Recipe,
     corpora: Sequence[Corpus],
     dev: Sequence[Corpus],
     folder: Path,
-    provenance: tuple[str, str | None],
+    provenance: Provenance,
 ) -> None:
     """Trains a model and writes a checkpoint after each epoch.
 
@@ -65,11 +73,11 @@ def fine_tune(
         corpora: what to learn.
         dev: what to measure after each epoch; never learned.
         folder: gets the checkpoint, overwritten after each epoch.
-        provenance: the command line, and the commit of the code where it is known.
+        provenance: stands in the record.
 
     Raises:
         FileNotFoundError: there is no such encoder.
-        ValueError: the encoder is not an uncased BERT.
+        EncoderInvalid: its tokenizer is not an uncased WordPiece.
     """
     started = time.monotonic()
     torch.manual_seed(recipe.seed)
@@ -171,9 +179,8 @@ def _record(
     corpora: Sequence[Corpus],
     steps: int,
     duration_s: float,
-    provenance: tuple[str, str | None],
+    provenance: Provenance,
 ) -> TrainingRecord:
-    command, commit = provenance
     weights = (source / "model.safetensors").read_bytes()
     return TrainingRecord(
         encoder=recipe.encoder or "sentence-transformers/all-MiniLM-L6-v2",
@@ -189,6 +196,6 @@ def _record(
         precision="bfloat16" if recipe.bfloat16 else "float32",
         steps=steps,
         duration_s=round(duration_s, 1),
-        commit=commit,
-        command=command,
+        commit=provenance.commit,
+        command=provenance.command,
     )

@@ -18,7 +18,8 @@ def marginal_loss(logits: Tensor, allowed: Tensor) -> Tensor:
     Returns:
         A scalar; 0 when no token rules out a label.
 
-    Source: Li et al., Modeling Noisy Labels / partial CRF (Tsuboi et al., 2008), here per token.
+    Source: Tsuboi et al., Training Conditional Random Fields Using Incomplete Annotations (2008);
+    here for each token by itself.
     """
     possible = logits.masked_fill(~allowed, -torch.inf)
     losses = logits.logsumexp(-1) - possible.logsumexp(-1)

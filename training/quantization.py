@@ -66,9 +66,7 @@ class QuantizedTensor:
     scales: NDArray[np.float32]  # float32 [columns], or [rows, 1]
 
 
-def quantize(
-    source: Path, target: Path, smallest_table_rows: int = SMALLEST_TABLE_ROWS
-) -> None:
+def quantize(source: Path, target: Path, smallest_table_rows: int = SMALLEST_TABLE_ROWS) -> None:
     """Writes the int8 form of a float32 file.
 
     Args:

@@ -1,7 +1,7 @@
 import pytest
 
-from gateway.settings import SettingsInvalid
 from nerve import settings
+from nerve.settings import SettingsInvalid
 
 
 def test_the_services_own_variables_and_defaults_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
