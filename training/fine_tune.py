@@ -38,7 +38,7 @@ class Recipe:
     """The settings of a run. The defaults are those of the model that ships."""
 
     encoder: str = ""  # folder or hub name; empty: the installed package
-    epochs: int = 5
+    epochs: int = 4
     batch_size: int = 32
     learning_rate: float = 1.2e-4
     new_parameter_factor: float = 5.0  # the head and the vectors of case start from nothing

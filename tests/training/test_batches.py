@@ -1,0 +1,88 @@
+"""Examples as training tensors."""
+
+import random
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from training.batches import collate, encode, epoch_batches, join, passages
+from training.data import LABELS, Corpus, Example, SourceSet, Span
+
+MISC = frozenset({"MISC"})
+SOURCE = SourceSet("tiny", "Tiny", "CC0-1.0")
+
+
+def allowed_labels(example: Example, tokenizer: Tokenizer) -> list[set[str]]:
+    encoded = encode(example, tokenizer, most_tokens=100)
+    return [{LABELS[i] for i in row.nonzero()[0]} for row in encoded.allowed]
+
+
+def test_the_first_token_of_a_span_begins_it_and_the_others_are_inside(
+    tokenizer: Tokenizer,
+) -> None:
+    """The two spans touch: the second begins anew."""
+    example = Example("1", "McDonald Cook met", (Span(0, 8, "PER"), Span(9, 13, "PER")))
+    assert allowed_labels(example, tokenizer) == [
+        set(LABELS),
+        {"B-PER"},
+        {"I-PER"},
+        {"B-PER"},
+        {"O"},
+        set(LABELS),
+    ]
+
+
+def test_outside_may_be_misc_where_the_set_does_not_annotate_it(tokenizer: Tokenizer) -> None:
+    example = Example("1", "Cook met", (Span(0, 4, "PER"),), MISC)
+    assert allowed_labels(example, tokenizer)[1:3] == [{"B-PER"}, {"O", "B-MISC", "I-MISC"}]
+
+
+def test_a_span_without_counterpart_rules_out_nothing(tokenizer: Tokenizer) -> None:
+    example = Example("1", "Apple met Cook", (Span(0, 5, None), Span(10, 14, "PER")))
+    assert allowed_labels(example, tokenizer)[1:4] == [set(LABELS), {"O"}, {"B-PER"}]
+
+
+def test_joined_spans_still_hold_their_words() -> None:
+    joined = join(
+        Example("1", "Ann left.", (Span(0, 3, "PER"),), MISC),
+        Example("2", "Bob met Cy.", (Span(0, 3, "PER"), Span(8, 10, "PER")), MISC),
+        "\n",
+    )
+    assert [joined.text[s.start : s.end] for s in joined.spans] == ["Ann", "Bob", "Cy"]
+    assert joined.unlabelled_types == MISC
+
+
+def test_passages_hold_every_sentence_once_and_in_order() -> None:
+    examples = [Example(str(i), f"<{i:02}>" + "x" * 60, ()) for i in range(100)]
+    drawn = list(passages(examples, random.Random(3)))  # noqa: S311 - keeps no secret
+    assert "".join("".join(e.text.split()) for e in drawn) == "".join(e.text for e in examples)
+    lengths = {len(example.text) for example in drawn}
+    assert min(lengths) == 64
+    assert 300 < max(lengths) <= 700
+
+
+def test_padding_is_masked_and_rules_out_nothing(tokenizer: Tokenizer) -> None:
+    texts = ("Cook", "Cook met Merkel")
+    batch = collate([encode(Example("1", text, ()), tokenizer, 100) for text in texts])
+    assert batch.mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+    assert batch.allowed[0, 3:].all()
+    assert not batch.allowed[0, 1].all()
+
+
+def test_a_longer_example_is_cut(tokenizer: Tokenizer) -> None:
+    encoded = encode(Example("1", "apple " * 50, ()), tokenizer, most_tokens=10)
+    assert (len(encoded.ids), len(encoded.allowed)) == (10, 10)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_same_seed_draws_the_same_batches(tokenizer: Tokenizer, seed: int) -> None:
+    examples = [Example(str(i), "apple " * (i % 9 + 1), ()) for i in range(50)]
+    corpus = Corpus(SOURCE, "", examples)
+    first, second = (
+        epoch_batches([corpus], tokenizer, 8, 1_000, rng)
+        for rng in (random.Random(seed), random.Random(seed))  # noqa: S311 - keeps no secret
+    )
+    assert all(torch.equal(a.ids, b.ids) for a, b in zip(first, second, strict=True))
+    apples = sum(int(batch.mask.sum()) - 2 * len(batch.ids) for batch in first)
+    assert apples == sum(i % 9 + 1 for i in range(50))

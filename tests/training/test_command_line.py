@@ -1,0 +1,121 @@
+"""The whole chain on a tiny encoder, as a person runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import BertConfig, BertModel
+
+from inference.repository import Repository
+from training.__main__ import main
+from training.data import ENGLISH_SETS, read_corpus, read_training_corpora
+
+SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
+SENTENCES = [
+    ("Angela Merkel met Tim Cook .", [(0, 13, "PER"), (18, 26, "PER")]),
+    ("Tim Cook of Apple in Seoul .", [(0, 8, "PER"), (12, 17, "ORG"), (21, 26, "LOC")]),
+    ("the apple in New York", [(13, 21, "LOC")]),
+    ("Apple met McDonald in Seoul", [(0, 5, "ORG"), (10, 18, "PER"), (22, 27, "LOC")]),
+]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Every set with the same few sentences; those of train end in a number."""
+    folder = tmp_path / "data"
+    label_map = {source.name: {"PER": "PER", "ORG": "ORG", "LOC": "LOC"} for source in ENGLISH_SETS}
+    for source in ENGLISH_SETS:
+        (folder / source.name).mkdir(parents=True)
+        for split, endings in (("train", [" 2" * n for n in range(1, 9)]), ("dev", [""] * 25)):
+            lines = [
+                json.dumps(
+                    {
+                        "id": f"{split}-{i}",
+                        "text": text + ending,
+                        "spans": [{"start": s, "end": e, "label": k} for s, e, k in spans],
+                    }
+                )
+                for i, ending in enumerate(endings)
+                for text, spans in SENTENCES
+            ]
+            (folder / source.name / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "label_map.json").write_text(json.dumps({"to_conll4": label_map}))
+    return folder
+
+
+@pytest.fixture
+def encoder(tokenizer: Tokenizer, pieces: tuple[str, ...], tmp_path: Path) -> Path:
+    """An untrained encoder in the form of a published one."""
+    folder = tmp_path / "encoder"
+    config = BertConfig(
+        vocab_size=len(pieces),
+        hidden_size=48,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        intermediate_size=96,
+        max_position_embeddings=512,
+    )
+    torch.manual_seed(3)
+    BertModel(config).save_pretrained(folder)
+    content = json.loads(tokenizer.to_str())
+    content["normalizer"]["lowercase"] = True
+    content["model"]["vocab"] = {piece: i for i, piece in enumerate(pieces)}
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_train_ends_in_a_version_that_the_service_loads(
+    data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, models = tmp_path / "run", tmp_path / "models"
+    place = ["--data", str(data), "--run", str(run), "--models", str(models), "--threads", "1"]
+    recipe = ["--encoder", str(encoder), "--epochs", "12", "--learning-rate", "5e-3"]
+    assert main(["train", *place, *recipe]) == 0
+    assert main(["batch-independence", *place]) == 0
+    model = models / "ner-en" / "1" / "model.onnx"
+    assert main(["document-agreement", *place, "--model", str(model)]) == 0
+    output = capsys.readouterr().out
+    assert "logits within" in output
+    assert "int8, scale per token         0" in output
+
+    served = Repository.load(models, "ner-en", 256, 1).get("", "")
+    text = served.tokenizer.tokenize("Angela Merkel met Tim Cook .")
+    ids = text.windows[0].ids[None, :]
+    (logits,) = served.session.run(ids, ids * 0 + 1)
+    found = served.decoder.decode(text, [logits])
+    assert [(e.text, e.label) for e in found] == [("Angela Merkel", "PER"), ("Tim Cook", "PER")]
+
+    manifest = json.loads(model.with_name("manifest.json").read_text("utf-8"))
+    assert str(tmp_path) not in manifest["training"]["command"].replace(str(encoder), "")
+
+
+@pytest.mark.parametrize("command", ["fine-tune", "train", "export", "publish"])
+def test_what_is_missing_is_named_without_a_stack_trace(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main([command, "--data", str(tmp_path / "none"), "--run", str(run)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert "No such file" in message or "no such file" in message
+    assert "Traceback" not in message
+
+
+def test_an_unknown_encoder_is_named(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", str(data), "--run", str(tmp_path / "run"), "--encoder", str(tmp_path)]
+    assert main(["fine-tune", *options]) == 1
+    assert "tokenizer.json" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the labelled sets are not beside this folder")
+def test_the_published_sets_can_be_read_and_share_no_sentence() -> None:
+    corpora = read_training_corpora(SHARED_DATA, ENGLISH_SETS)
+    assert sum(len(corpus.examples) for corpus in corpora) > 25_000
+    trained = {example.text for corpus in corpora for example in corpus.examples}
+    for source in ENGLISH_SETS:
+        held_out = {example.text for example in read_corpus(SHARED_DATA, source, "dev").examples}
+        assert not held_out & trained

@@ -1,0 +1,112 @@
+"""The int8 file: near the float32 one, and the same in every batch."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from transformers import BertForTokenClassification
+
+from inference.runtime import Session
+from training.batch_independence import quantize_ordinarily
+from training.data import LABELS
+from training.export import export
+from training.quantization import WEIGHT_LIMIT, quantize, quantize_columns, quantize_rows
+from training.recognition import pad
+
+
+@pytest.fixture
+def float32_file(network: BertForTokenClassification, tmp_path: Path) -> Path:
+    path = tmp_path / "float32.onnx"
+    export(network, path)
+    return path
+
+
+@pytest.fixture
+def int8_file(float32_file: Path) -> Path:
+    path = float32_file.with_name("int8.onnx")
+    quantize(float32_file, path)
+    return path
+
+
+def rows(count: int) -> list[NDArray[np.int64]]:
+    rng = np.random.default_rng(5)
+    return [rng.integers(5, 50, size=rng.integers(3, 40)) for _ in range(count)]
+
+
+def largest_batch_effect(path: Path) -> float:
+    """How far logits move between a row alone and the same row among others."""
+    session = Session.load(path, 1, len(LABELS))
+    together = session.run(*pad(rows(24)))
+    alone = [session.run(*pad([row]))[0] for row in rows(24)]
+    return max(float(np.abs(t[: len(a)] - a).max()) for t, a in zip(together, alone, strict=True))
+
+
+def test_a_row_has_the_same_logits_alone_and_in_a_batch(int8_file: Path) -> None:
+    assert largest_batch_effect(int8_file) < 1e-4
+
+
+def test_ordinary_dynamic_quantization_would_not_have(float32_file: Path) -> None:
+    """The measurement sees the fault that this quantization is there to avoid."""
+    ordinary = float32_file.with_name("ordinary.onnx")
+    quantize_ordinarily(float32_file, ordinary)
+    assert largest_batch_effect(ordinary) > 1e-2
+
+
+def test_the_logits_stay_near_those_of_float32(float32_file: Path, int8_file: Path) -> None:
+    ids, mask = pad(rows(24))
+    exact, near = (
+        Session.load(path, 1, len(LABELS)).run(ids, mask)[mask == 1]
+        for path in (float32_file, int8_file)
+    )
+    assert np.abs(near - exact).max() > 0
+    assert np.abs(near - exact).mean() < 0.05 * exact.std()
+
+
+def test_every_product_with_a_constant_is_in_integers(int8_file: Path) -> None:
+    """Query, key and value share their input's integers; the classifier stays float32."""
+    counts = Counter(node.op_type for node in onnx.load(int8_file).graph.node)
+    assert counts["MatMul"] == 1
+    assert counts["MatMulIntegerToFloat"] == 2 * 6
+    assert counts["QuantizeLinear"] == 2 * 4
+
+
+def test_no_weight_can_overflow_sixteen_bits(int8_file: Path) -> None:
+    weights = [
+        numpy_helper.to_array(tensor)
+        for tensor in onnx.load(int8_file).graph.initializer
+        if tensor.name.endswith("_int8")
+    ]
+    assert len(weights) == 2 * 6
+    assert max(int(np.abs(weight.astype(int)).max()) for weight in weights) == WEIGHT_LIMIT
+    assert 2 * 255 * WEIGHT_LIMIT < 2**15
+
+
+def test_large_tables_become_int8_and_small_ones_stay(float32_file: Path) -> None:
+    path = float32_file.with_name("tables.onnx")
+    quantize(float32_file, path, smallest_table_rows=20)
+    names = {tensor.name for tensor in onnx.load(path).graph.initializer}
+    assert "word_vectors_int8" in names
+    assert not {"word_vectors", "case_vectors_int8"} & names
+    ids, mask = pad(rows(8))
+    exact, near = (Session.load(p, 1, len(LABELS)).run(ids, mask) for p in (float32_file, path))
+    assert np.abs(near - exact)[mask == 1].mean() < 0.05 * exact.std()
+
+
+def test_columns_and_rows_are_restored_within_half_a_step() -> None:
+    matrix = np.random.default_rng(1).normal(size=(40, 7)).astype(np.float32)
+    by_column, by_row = quantize_columns(matrix, 63), quantize_rows(matrix, 127)
+    for part in (by_column, by_row):
+        error = np.abs(part.integers * part.scales - matrix)
+        assert (error <= part.scales * 0.5001).all()
+    assert np.abs(by_column.integers).max(axis=0).tolist() == [63] * 7
+    assert np.abs(by_row.integers).max(axis=1).tolist() == [127] * 40
+
+
+def test_a_column_of_zeros_is_no_division_by_zero() -> None:
+    part = quantize_columns(np.zeros((3, 2), np.float32), 63)
+    assert not part.integers.any()
+    assert np.isfinite(part.scales).all()
