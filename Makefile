@@ -4,6 +4,8 @@ DATA   ?= ../shared/data
 SERVE  := .venv
 DEV    := .venv-dev
 RUN    := $(DEV)/bin/python
+# Training in bfloat16 where the processor multiplies in it: a step takes a third of the time.
+BFLOAT16 := $(shell grep -qs -m1 avx512_bf16 /proc/cpuinfo && echo --bfloat16)
 SOURCES := gateway inference telemetry nerve training benchmarks tests requirements
 # Locks are complete, so pip has nothing to resolve.
 INSTALL := install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r
@@ -31,7 +33,7 @@ bench: $(DEV)/.installed ## measure the services against the in-process ceiling
 	$(RUN) -m benchmarks
 
 train: $(DEV)/.installed ## train models/ner-en anew (DATA=folder of data sets)
-	$(RUN) -m training all --data $(DATA)
+	$(RUN) -m training train --data $(DATA) $(BFLOAT16)
 
 PROTOC = $(RUN) -m grpc_tools.protoc -I. --python_out=$(1) --grpc_python_out=$(1) \
 	--mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) protos/ner/v1/entity_recognizer.proto

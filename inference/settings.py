@@ -22,7 +22,10 @@ class Settings(BaseSettings):
     models_dir: Path = Field(Path("models"), description="model repository: <name>/<version>/")
     default_model: str = Field("", description="answers calls that name none; empty: the first")
     window_tokens: int = Field(
-        128, ge=8, le=4096, description="longest window of a long text; the model's limit caps it"
+        128,
+        ge=8,
+        le=4096,
+        description="longest window of a long sentence; the model's limit caps it",
     )
     workers: int = Field(0, ge=0, le=256, description="concurrent model runs; 0: one per core")
     threads_per_worker: int = Field(1, ge=1, le=64, description="cores that one run uses")

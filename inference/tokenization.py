@@ -1,5 +1,8 @@
 """Text to tokens that know their characters, in windows that fit the model."""
 
+from bisect import bisect_left
+from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Self
 
@@ -8,10 +11,11 @@ from tokenizers import Tokenizer as RustTokenizer
 
 from inference.core import TokenizedText, Window
 from inference.errors import ModelInvalid
-from inference.windows import cut, edge
+from inference.sentences import sentence_starts
+from inference.windows import Cut, cut
 
-# Half a window is the most that neighbours may share; an eighth leaves 16 tokens of context on
-# each side of a cut in a window of 256.
+# Half a window is the most that neighbours may share; an eighth leaves each owned token of a
+# window of 128 at least 7 tokens of context on both sides.
 _OVERLAP_SHARE = 8
 
 
@@ -60,6 +64,10 @@ class Tokenizer:
     def tokenize(self, text: str) -> TokenizedText:
         """Cuts a text into tokens and those into windows; nothing is left out.
 
+        A text that fits is one window. In a longer one each sentence is a window, or several
+        where it is longer than one: the model was trained on sentences, and so a document gives
+        what its sentences give (docs/adr/0006).
+
         Args:
             text: any text without lone surrogates.
 
@@ -72,27 +80,34 @@ class Tokenizer:
             return TokenizedText(text, [], [], [])
         word_starts = [0]
         word_starts += [i for i in range(1, len(words)) if words[i] != words[i - 1]]
-        if len(ids) <= self._capacity:
-            windows = [self._window(ids, 0, len(ids))]
-        else:
-            starts = frozenset(word_starts)
-            windows = [
-                self._window(ids[c.start : c.end], c.own_start - c.start, c.own_end - c.start)
-                for c in cut(
-                    len(ids),
-                    self._capacity,
-                    self._capacity // _OVERLAP_SHARE,
-                    lambda i: edge(text, spans, starts, i),
-                )
-            ]
+        windows = [
+            self._window(ids, one)
+            for sentence in pairwise(self._borders(text, spans))
+            for one in cut(
+                *sentence,
+                self._capacity,
+                self._capacity // _OVERLAP_SHARE,
+                lambda i: words[i] != words[i - 1],
+            )
+        ]
         return TokenizedText(text, spans, word_starts, windows)
 
-    def _window(self, ids: list[int], own_start: int, own_end: int) -> Window:
-        shift = len(self._prefix)
+    def _window(self, ids: list[int], one: Cut) -> Window:
+        shift = len(self._prefix) - one.start
         return Window(
-            np.array(self._prefix + ids + self._suffix, dtype=np.int64),
-            slice(own_start + shift, own_end + shift),
+            np.array(self._prefix + ids[one.start : one.end] + self._suffix, dtype=np.int64),
+            slice(one.own_start + shift, one.own_end + shift),
         )
+
+    def _borders(self, text: str, spans: list[tuple[int, int]]) -> list[int]:
+        """The first token of each part that is cut by itself, and the end of the last."""
+        borders = [0]
+        if len(spans) > self._capacity:
+            for start in sentence_starts(text):
+                token = bisect_left(spans, start, lo=borders[-1], key=itemgetter(0))
+                if borders[-1] < token < len(spans):
+                    borders.append(token)
+        return [*borders, len(spans)]
 
 
 def _special_ids(tokenizer: RustTokenizer) -> tuple[list[int], list[int]]:

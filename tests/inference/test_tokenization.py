@@ -45,6 +45,17 @@ def test_long_text_is_cut_into_windows_that_own_each_token_once() -> None:
     assert max(len(window.ids) for window in text.windows) <= WINDOW_TOKENS
 
 
+def test_a_text_that_fits_is_seen_whole() -> None:
+    assert len(TOKENIZER.tokenize("Paris met Seoul. Tim met Apple.").windows) == 1
+
+
+def test_the_windows_of_a_long_text_are_its_sentences() -> None:
+    text = TOKENIZER.tokenize("Angela Merkel met Tim Cook of Apple. Paris. " * 3)
+    ends = [[VOCABULARY[i] for i in window.ids[1:-1]][-1] for window in text.windows]
+    assert len(ends) == 6
+    assert set(ends) == {"."}
+
+
 @pytest.mark.parametrize("text", ["", " ", "\r\n\t", "\u200b\u200d", "\x00"])
 def test_text_without_a_token_has_no_window(text: str) -> None:
     assert TOKENIZER.tokenize(text).windows == []
