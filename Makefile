@@ -1,6 +1,5 @@
 # Targets for users and developers; `make` alone lists them.
 PYTHON ?= python3
-DATA   ?= ../shared/data
 SERVE  := .venv
 DEV    := .venv-dev
 RUN    := $(DEV)/bin/python
@@ -32,7 +31,8 @@ check: $(DEV)/.installed protos-check ## what CI runs: format, lint, types, impo
 bench: $(DEV)/.installed ## measure the services against the in-process ceiling
 	$(RUN) -m benchmarks
 
-train: $(DEV)/.installed ## train models/ner-en anew (DATA=folder of data sets)
+train: $(DEV)/.installed ## train a version of models/ner-en (DATA=folder of data sets)
+	@test -n "$(DATA)" || { echo "say which data: make train DATA=<folder of data sets>"; exit 2; }
 	$(RUN) -m training train --data $(DATA) $(BFLOAT16)
 
 PROTOC = $(RUN) -m grpc_tools.protoc -I. --python_out=$(1) --grpc_python_out=$(1) \
