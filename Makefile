@@ -10,7 +10,7 @@ SOURCES := gateway inference telemetry nerve training benchmarks tests requireme
 INSTALL := install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench train protos protos-check fmt lock up down clean
+.PHONY: help serve test check bench train evaluate protos protos-check fmt lock up down clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -31,9 +31,11 @@ check: $(DEV)/.installed protos-check ## what CI runs: format, lint, types, impo
 bench: $(DEV)/.installed ## measure the services against the in-process ceiling
 	$(RUN) -m benchmarks
 
-train: $(DEV)/.installed ## train a version of models/ner-en (DATA=folder of data sets)
-	@test -n "$(DATA)" || { echo "say which data: make train DATA=<folder of data sets>"; exit 2; }
-	$(RUN) -m training train --data $(DATA) $(BFLOAT16)
+train: $(DEV)/.installed ## the whole training chain on a small sample; DATA=folder: a new version (ARGS: options)
+	$(RUN) -m training train $(if $(DATA),--data $(DATA) $(BFLOAT16)) $(ARGS)
+
+evaluate: $(DEV)/.installed ## F1 of a model (MODEL=file.onnx DATA=folder, ARGS: options)
+	$(RUN) -m training evaluate --model $(MODEL) --data $(DATA) $(ARGS)
 
 PROTOC = $(RUN) -m grpc_tools.protoc -I. --python_out=$(1) --grpc_python_out=$(1) \
 	--mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) protos/ner/v1/entity_recognizer.proto

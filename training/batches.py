@@ -1,5 +1,6 @@
 """Examples as the tensors of one training step."""
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.data import LABELS, Corpus, Example, Span
+from training.recipe import Recipe
 
 _OUTSIDE = LABELS.index("O")
 # A fifth of the examples are passages: about half of the sentences, since one holds about four.
@@ -41,27 +43,43 @@ class Batch:
 
 
 def epoch_batches(
-    corpora: Sequence[Corpus],
-    tokenizer: Tokenizer,
-    batch_size: int,
-    most_tokens: int,
-    rng: random.Random,
+    corpora: Sequence[Corpus], tokenizer: Tokenizer, recipe: Recipe, epoch: int
 ) -> list[Batch]:
     """Every sentence once, alone or in a passage, in batches in random order.
 
     Args:
         corpora: what to learn.
         tokenizer: without padding or truncation.
-        batch_size: examples in a batch; the last has fewer.
-        most_tokens: a longer example is cut; special tokens included.
-        rng: draws the passages and the order.
+        recipe: the settings; its seed draws the passages and the order.
+        epoch: from 1; each draws its own.
     """
-    examples = list(chain.from_iterable(passages(c.examples, rng) for c in corpora))
+    rng = _generator(recipe, epoch)
+    examples = _drawn(corpora, rng)
     rng.shuffle(examples)
-    encoded = [encode(example, tokenizer, most_tokens) for example in examples]
-    batches = list(_bucketed(encoded, batch_size))
+    encoded = [encode(example, tokenizer, recipe.most_tokens) for example in examples]
+    batches = list(_bucketed(encoded, recipe.batch_size))
     rng.shuffle(batches)
     return batches
+
+
+def count_batches(corpora: Sequence[Corpus], recipe: Recipe, epoch: int) -> int:
+    """How many batches an epoch has, without encoding its texts.
+
+    Args:
+        corpora: what to learn.
+        recipe: the settings.
+        epoch: from 1.
+    """
+    return math.ceil(len(_drawn(corpora, _generator(recipe, epoch))) / recipe.batch_size)
+
+
+def _generator(recipe: Recipe, epoch: int) -> random.Random:
+    # A string is hashed by Random itself, the same in every process.
+    return random.Random(f"{recipe.seed}/{epoch}")  # noqa: S311 - shuffles, keeps no secret
+
+
+def _drawn(corpora: Sequence[Corpus], rng: random.Random) -> list[Example]:
+    return list(chain.from_iterable(passages(c.examples, rng) for c in corpora))
 
 
 def passages(examples: Sequence[Example], rng: random.Random) -> Iterator[Example]:

@@ -22,6 +22,8 @@ CONFIG_FILE = "config.json"
 _WEIGHTS_FILE = "model.safetensors"
 _CASING_FILE = "casing.safetensors"
 _RECORD_FILE = "training.json"
+# All that a finished model is.
+MODEL_FILES = (CONFIG_FILE, _WEIGHTS_FILE, TOKENIZER_FILE, _CASING_FILE, _RECORD_FILE)
 _EMBEDDING = "bert.embeddings.word_embeddings"
 
 
@@ -35,8 +37,9 @@ class TrainedOn:
 
     set: str
     licence: str
-    sha256: str  # of its train.jsonl
+    sha256: str  # of its train split
     examples: int
+    revision: str | None = None  # commit of the repository that it was taken from
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,18 @@ class TrainingRecord:
     encoder_sha256: str  # of its weights
     data: tuple[TrainedOn, ...]
     seed: int
-    epochs: int
+    epochs: int  # that the weights learned
     learning_rate: float
     batch_size: int
     precision: str  # of the matrix products; weights are float32
-    steps: int
+    steps: int  # that the weights learned
     duration_s: float
     commit: str | None
     command: str
+    run_id: str | None = None  # in the tracking store
+    average_decay: float = 0.0
+    patience: int = 0
+    device: str = "cpu"
 
 
 def save(
@@ -71,18 +78,18 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     embedding = cased_embedding(network)
-    embedding.fold()
+    uncased, case = embedding.folded()
     weights = {
         name: tensor.detach().contiguous()
         for name, tensor in network.state_dict().items()
         if not name.startswith(_EMBEDDING)
     }
-    weights[f"{_EMBEDDING}.weight"] = embedding.table()
+    weights[f"{_EMBEDDING}.weight"] = uncased[embedding.rows] + case[embedding.cases]
     save_file(weights, folder / _WEIGHTS_FILE, metadata={"format": "pt"})
     casing = {
         "rows": embedding.rows.to(torch.int32),
         "cases": embedding.cases.to(torch.int32),
-        "vectors": embedding.case.detach(),
+        "vectors": case,
     }
     save_file(casing, folder / _CASING_FILE)
     network.config.architectures = [type(network).__name__]

@@ -1,18 +1,17 @@
 """What each command of `python -m training` does."""
 
-import shutil
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from inference.runtime import Session
-from training import batch_independence, document_agreement, publication
+from training import batch_independence, document_agreement, gate, publication
 from training.checkpoint import load_cased, load_plain, load_record
-from training.data import ENGLISH_SETS, LABELS, Corpus, read_corpus, read_training_corpora
-from training.evaluation import Quality, evaluate
+from training.data import LABELS, Corpus, SourceSet, find_sets, read_corpus
+from training.error_report import error_report
+from training.evaluation import find
+from training.evaluation_report import EvaluationReport, as_json, as_text, evaluation_report
 from training.export import Parity, check_parity, export
-from training.fine_tune import Provenance, Recipe, fine_tune
 from training.quantization import quantize
 from training.recognition import load_recognizer
 
@@ -36,6 +35,13 @@ class Workplace:
     run: Path  # folder of the checkpoint and of what is made of it
     models: Path  # the model repository
     threads: int
+    sets: tuple[str, ...] = ()  # names; empty: whatever is there
+    drop_duplicates: bool = False  # else they are refused
+
+    @property
+    def sources(self) -> list[SourceSet]:
+        """The sets to use."""
+        return find_sets(self.data, self.sets)
 
     @property
     def float32(self) -> Path:
@@ -48,28 +54,11 @@ class Workplace:
         return self.run / INT8_FILE
 
 
-def run_fine_tune(place: Workplace, recipe: Recipe, command: str) -> None:
-    """Trains a checkpoint.
-
-    Args:
-        place: gets the checkpoint in `run`.
-        recipe: the settings.
-        command: stands in the checkpoint's record.
-    """
-    fine_tune(
-        replace(recipe, threads=place.threads),
-        read_training_corpora(place.data, ENGLISH_SETS),
-        dev_corpora(place.data),
-        place.run,
-        Provenance(command, _commit()),
-    )
-
-
 def run_export(place: Workplace) -> Parity:
     """Writes the float32 file and compares it with the checkpoint on dev sentences."""
     export(load_cased(place.run), place.float32)
     recognizer = load_recognizer(place.float32, WINDOW_TOKENS, place.threads)
-    examples = read_corpus(place.data, ENGLISH_SETS[0], "dev").examples[:_PARITY_TEXTS]
+    examples = read_corpus(place.data, place.sources[0], "dev").examples[:_PARITY_TEXTS]
     tokenized = [recognizer.tokenizer.tokenize(example.text) for example in examples]
     rows = [window.ids for text in tokenized for window in text.windows]
     parity = check_parity(load_plain(place.run), recognizer.scorer, rows)
@@ -86,24 +75,31 @@ def run_quantize(place: Workplace) -> None:
     print(f"{place.int8}: {place.int8.stat().st_size / 1e6:.1f} MB")
 
 
-def run_evaluate(place: Workplace, model: Path) -> dict[str, Quality]:
+def run_evaluate(
+    place: Workplace, model: Path, json_file: Path | None = None, page: Path | None = None
+) -> EvaluationReport:
     """Prints the quality of a file on every dev split.
 
     Args:
         place: where the data is.
         model: an ONNX file, its tokenizer and configuration beside it.
+        json_file: gets the figures.
+        page: gets the sentences that went wrong, as HTML.
     """
     recognizer = load_recognizer(model, WINDOW_TOKENS, place.threads)
-    qualities = {c.source.name: evaluate(recognizer, c) for c in dev_corpora(place.data)}
-    print(f"{model}\n{'set':<14} precision  recall      F1")
-    for name, q in qualities.items():
-        print(f"{name:<14} {q.precision:9.2f} {q.recall:7.2f} {q.f1:7.2f}")
-    return qualities
+    findings = [find(recognizer, corpus) for corpus in dev_corpora(place)]
+    report = evaluation_report(str(model), findings)
+    print(as_text(report))
+    if json_file:
+        json_file.write_text(as_json(report), "utf-8")
+    if page:
+        page.write_text(error_report(str(model), findings), "utf-8")
+    return report
 
 
 def run_batch_independence(place: Workplace) -> None:
     """Prints how answers change between alone and batched, for three forms of the model."""
-    texts = batch_independence.sample_texts(dev_corpora(place.data), _INDEPENDENCE_TEXTS)
+    texts = batch_independence.sample_texts(dev_corpora(place), _INDEPENDENCE_TEXTS)
     print(f"{len(texts)} texts, alone and in mixed batches of {_INDEPENDENCE_BATCH}")
     print("form                    changed  largest score difference")
     recognizer = load_recognizer(place.int8, WINDOW_TOKENS, place.threads)
@@ -129,7 +125,7 @@ def run_document_agreement(place: Workplace, model: Path) -> None:
         place: where the data is.
         model: an ONNX file, its tokenizer and configuration beside it.
     """
-    sentences = [e.text for e in read_corpus(place.data, ENGLISH_SETS[0], "dev").examples]
+    sentences = [e.text for e in read_corpus(place.data, place.sources[0], "dev").examples]
     document = document_agreement.document_of(sentences, _DOCUMENT_WORDS)
     print("window  words  between  precision  recall      F1")
     for window_tokens in _WINDOWS_COMPARED:
@@ -141,7 +137,14 @@ def run_document_agreement(place: Workplace, model: Path) -> None:
             print(f"{window_tokens:6} {a.words:6}  {name:<7} {figures}")
 
 
-def run_publish(place: Workplace, name: str, version: str, *, replace_version: bool) -> None:
+def run_publish(
+    place: Workplace,
+    name: str,
+    version: str,
+    *,
+    replace_version: bool,
+    largest_loss: float = gate.LARGEST_LOSS,
+) -> None:
     """Measures both files and writes the version folder.
 
     Args:
@@ -149,6 +152,7 @@ def run_publish(place: Workplace, name: str, version: str, *, replace_version: b
         name: the model's.
         version: the model's; empty: the next number.
         replace_version: overwrite a version that exists.
+        largest_loss: of F1 that quantization may cost.
     """
     parity = run_export(place)
     run_quantize(place)
@@ -165,28 +169,11 @@ def run_publish(place: Workplace, name: str, version: str, *, replace_version: b
         ),
         place.models,
         replace=replace_version,
+        largest_loss=largest_loss,
     )
     print(f"published {folder}")
 
 
-def dev_corpora(data: Path) -> list[Corpus]:
+def dev_corpora(place: Workplace) -> list[Corpus]:
     """The dev split of each set."""
-    return [read_corpus(data, source, "dev") for source in ENGLISH_SETS]
-
-
-def _commit() -> str | None:
-    """The commit of this package's code, where git knows one that is just this code."""
-    folder = Path(__file__).parent
-    git = shutil.which("git")
-    if git is None:
-        return None
-    try:
-        changed = _output(git, "status", "--porcelain", "--", str(folder), folder=folder)
-        return None if changed else _output(git, "rev-parse", "HEAD", folder=folder)
-    except subprocess.CalledProcessError:
-        return None
-
-
-def _output(*command: str, folder: Path) -> str:
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)  # noqa: S603 - constant arguments
-    return run.stdout.strip()
+    return [read_corpus(place.data, source, "dev") for source in place.sources]

@@ -1,23 +1,29 @@
 """The labelled sets that the model learns from.
 
-A folder holds `label_map.json` and one folder for each set with `train.jsonl` and `dev.jsonl`: a
-JSON object a line, `{"id", "text", "spans": [{"start", "end", "label"}]}`, offsets in code points.
+A data folder holds a folder for each set with its `train` and `dev` split, in any form that
+`training.readers` knows. What a set's labels mean stands in its `set.json` or, for many sets
+at once, in the data folder's `label_map.json`; where neither is, its labels are entity types.
 """
 
 import hashlib
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
+from training.readers import splits
+from training.readers.record import DataInvalid as DataInvalid
+from training.readers.record import LabelledSpan, Record, read_text
+from training.set_file import SET_FILE, read_set_file
+from training.sources import read_revision
+
+_log = logging.getLogger(__name__)
 ENTITY_TYPES = ("PER", "ORG", "LOC", "MISC")
 LABELS = ("O", *(f"{prefix}-{kind}" for kind in ENTITY_TYPES for prefix in "BI"))
+_MAP_FILE = "label_map.json"
 _MAP_KEY = "to_conll4"
-
-
-class DataInvalid(Exception):
-    """A file of the data folder is missing or wrong; the message says which, and the line."""
+_LICENCE_UNKNOWN = "NOASSERTION"  # SPDX's own word for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class Example:
     text: str
     spans: tuple[Span, ...]
     unlabelled_types: frozenset[str] = frozenset()
+    place: str = field(default="", compare=False)  # file and line that it was read from
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,39 @@ class Corpus:
     source: SourceSet
     sha256: str  # of the file that it was read from
     examples: list[Example]
+    revision: str | None = None  # commit of the repository that it was taken from
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A training example whose text is also measured."""
+
+    trained: Example
+    measured: Example
+
+
+def find_sets(folder: Path, names: Sequence[str] = ()) -> list[SourceSet]:
+    """The sets of a data folder: those that are known, and those with a `set.json`.
+
+    Args:
+        folder: the data folder.
+        names: only these, and all of them; empty: whatever is there.
+
+    Raises:
+        DataInvalid: there is no such folder or set, or a `set.json` is wrong.
+    """
+    if not folder.is_dir():
+        raise DataInvalid(f"{folder}: No such file or directory; --data names the data folder")
+    known = {source.name: source for source in ENGLISH_SETS}
+    found = names or [
+        *(name for name in known if (folder / name).is_dir()),
+        *sorted(path.parent.name for path in folder.glob(f"*/{SET_FILE}")),
+    ]
+    if not found:
+        raise DataInvalid(
+            f"{folder}: holds no set: write {SET_FILE} into the folder of each that is to be used"
+        )
+    return [_described(folder, name, known.get(name)) for name in dict.fromkeys(found)]
 
 
 def read_corpus(folder: Path, source: SourceSet, split: str) -> Corpus:
@@ -78,89 +118,146 @@ def read_corpus(folder: Path, source: SourceSet, split: str) -> Corpus:
         split: "train" or "dev".
 
     Raises:
-        DataInvalid: a file is missing, or a line is not an example.
+        DataInvalid: a file is missing, or something in it is wrong.
     """
-    label_map = _read_label_map(folder / "label_map.json", source.name)
-    path = folder / source.name / f"{split}.jsonl"
-    content = _read(path)
-    if not content.strip():
-        raise DataInvalid(f"{path}: holds no example")
-    examples = []
-    # Not splitlines: a text may hold other line separators raw.
-    for number, line in enumerate(content.decode("utf-8").rstrip("\n").split("\n"), start=1):
-        try:
-            examples.append(_example(line, label_map, source.unlabelled_types))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataInvalid(f"{path}:{number}: {_reason(error)}") from error
-    return Corpus(source, hashlib.sha256(content).hexdigest(), examples)
+    about = read_set_file(folder / source.name)
+    if about.labels is not None:
+        labels, where = about.labels, folder / source.name / SET_FILE
+    else:
+        labels, where = _read_label_map(folder, source.name), folder / _MAP_FILE
+    _check_types(where, [kind for kind in labels.values() if kind is not None])
+    place = folder / source.name
+    path = place / about.files[split] if split in about.files else splits.find_split(place, split)
+    records = splits.read(path, about.columns)
+    examples = [_example(record, labels, where, source.unlabelled_types) for record in records]
+    return Corpus(source, _sha256(path), examples, read_revision(folder))
+
+
+def read_training_corpora(
+    folder: Path, sources: Collection[SourceSet], *, drop_duplicates: bool = False
+) -> list[Corpus]:
+    """Reads the train splits, none of whose sentences stands in one of their dev splits.
+
+    Args:
+        folder: the data folder.
+        sources: the sets.
+        drop_duplicates: leave such sentences out of the train splits; else they are refused.
+
+    Raises:
+        DataInvalid: a file is missing or wrong, a sentence is in both, or a type is labelled by
+            no set.
+    """
+    _check_labelled(sources)
+    trained = [read_corpus(folder, source, "train") for source in sources]
+    measured = [read_corpus(folder, source, "dev") for source in sources]
+    duplicates = find_duplicates(trained, measured)
+    if duplicates and not drop_duplicates:
+        first = duplicates[0]
+        raise DataInvalid(
+            f"{first.trained.place}: the same text as {first.measured.place}, and"
+            f" {len(duplicates) - 1} more such: what is measured must not be learned;"
+            " --drop-duplicates leaves them out of training"
+        )
+    if duplicates:
+        _log.info("%d training sentences that are also measured: left out", len(duplicates))
+    texts = {duplicate.trained.text for duplicate in duplicates}
+    return [without_texts(corpus, texts) for corpus in trained]
+
+
+def find_duplicates(trained: Iterable[Corpus], measured: Iterable[Corpus]) -> list[Duplicate]:
+    """The training examples whose text, white space aside, is also measured.
+
+    Args:
+        trained: the train splits.
+        measured: the dev splits.
+    """
+    by_letters = {_letters(e.text): e for corpus in measured for e in corpus.examples}
+    return [
+        Duplicate(example, by_letters[_letters(example.text)])
+        for corpus in trained
+        for example in corpus.examples
+        if _letters(example.text) in by_letters
+    ]
 
 
 def without_texts(corpus: Corpus, texts: Collection[str]) -> Corpus:
     """The corpus without the examples whose text is one of these."""
     kept = [example for example in corpus.examples if example.text not in texts]
-    return Corpus(corpus.source, corpus.sha256, kept)
+    return replace(corpus, examples=kept)
 
 
-def read_training_corpora(folder: Path, sources: Collection[SourceSet]) -> list[Corpus]:
-    """Reads the train splits, less every sentence that stands in one of their dev splits.
-
-    Args:
-        folder: the data folder.
-        sources: the sets.
-
-    Raises:
-        DataInvalid: a file is missing, or a line is not an example.
-    """
-    held_out = {
-        example.text
-        for source in sources
-        for example in read_corpus(folder, source, "dev").examples
-    }
-    return [without_texts(read_corpus(folder, source, "train"), held_out) for source in sources]
+def _letters(text: str) -> str:
+    """A text less its white space, which columns put before every full stop."""
+    return "".join(text.split())
 
 
-def _read(path: Path) -> bytes:
+def _described(folder: Path, name: str, known: SourceSet | None) -> SourceSet:
+    """What `set.json` says, else what is known of the set."""
+    about = read_set_file(folder / name)
+    if known is None and not (folder / name).is_dir():
+        raise DataInvalid(f"{folder / name}: No such file or directory")
+    source = known or SourceSet(name, name, _LICENCE_UNKNOWN)
+    unlabelled = about.unlabelled_types
+    _check_types(folder / name / SET_FILE, unlabelled or ())
+    return SourceSet(
+        name,
+        about.title or source.title,
+        about.licence or source.licence,
+        source.unlabelled_types if unlabelled is None else unlabelled,
+    )
+
+
+def _check_types(path: Path, kinds: Collection[str]) -> None:
+    for kind in kinds:
+        if kind not in ENTITY_TYPES:
+            raise DataInvalid(f"{path}: {kind!r} is none of {', '.join(ENTITY_TYPES)}")
+
+
+def _check_labelled(sources: Collection[SourceSet]) -> None:
+    """No set tells what is not of a type that none labels, so a model would find it anywhere."""
+    for kind in ENTITY_TYPES:
+        if all(kind in source.unlabelled_types for source in sources):
+            names = ", ".join(source.name for source in sources)
+            raise DataInvalid(
+                f"none of {names} labels {kind}: take it out of unlabelled_types in one {SET_FILE}"
+            )
+
+
+def _read_label_map(folder: Path, set_name: str) -> dict[str, str | None]:
+    path = folder / _MAP_FILE
+    if not path.exists():
+        return {kind: kind for kind in ENTITY_TYPES}
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataInvalid(f"{path}: {error.strerror}; --data names the data folder") from error
-
-
-def _read_label_map(path: Path, set_name: str) -> dict[str, str | None]:
-    try:
-        label_map: dict[str, str | None] = json.loads(_read(path))[_MAP_KEY][set_name]
+        label_map: dict[str, str | None] = json.loads(read_text(path))[_MAP_KEY][set_name]
     except (KeyError, TypeError, ValueError) as error:
         raise DataInvalid(f"{path}: no labels at {_MAP_KEY}.{set_name}") from error
-    for label, kind in label_map.items():
-        if kind is not None and kind not in ENTITY_TYPES:
-            raise DataInvalid(f"{path}: {label!r} maps to {kind!r}, not one of {ENTITY_TYPES}")
     return label_map
 
 
 def _example(
-    line: str, label_map: dict[str, str | None], unlabelled_types: frozenset[str]
+    record: Record,
+    labels: dict[str, str | None],
+    where: Path,
+    unlabelled_types: frozenset[str],
 ) -> Example:
-    record: dict[str, Any] = json.loads(line)
-    text = record["text"]
-    if not isinstance(text, str):
-        raise TypeError("text is not a string")
-    spans = tuple(
-        Span(span["start"], span["end"], _mapped(span["label"], label_map))
-        for span in sorted(record["spans"], key=lambda span: int(span["start"]))
-    )
-    end = 0
-    for span in spans:
-        if not end <= span.start < span.end <= len(text):
-            raise ValueError(f"span [{span.start}, {span.end}) is empty, overlaps or is outside")
-        end = span.end
-    return Example(str(record["id"]), text, spans, unlabelled_types)
+    spans = tuple(_span(record, span, labels, where) for span in record.spans)
+    return Example(record.id, record.text, spans, unlabelled_types, record.place)
 
 
-def _mapped(label: str, label_map: dict[str, str | None]) -> str | None:
-    if label not in label_map:
-        raise ValueError(f"label {label!r} is not in label_map.json")
-    return label_map[label]
+def _span(record: Record, span: LabelledSpan, labels: dict[str, str | None], where: Path) -> Span:
+    if span.label not in labels:
+        known = ", ".join(labels)
+        raise DataInvalid(
+            f"{record.place}: label {span.label!r} is none of {known}: correct it,"
+            f" or add it to {where}"
+        )
+    return Span(span.start, span.end, labels[span.label])
 
 
-def _reason(error: Exception) -> str:
-    return f"no field {error}" if isinstance(error, KeyError) else str(error)
+def _sha256(path: Path) -> str:
+    """Of a file, or of the files in a folder, by name."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    parts = sorted(part for part in path.rglob("*") if part.is_file())
+    listed = [f"{_sha256(part)}  {part.relative_to(path).as_posix()}\n" for part in parts]
+    return hashlib.sha256("".join(listed).encode()).hexdigest()

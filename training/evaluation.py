@@ -1,14 +1,12 @@
 """Entity F1: how many of the spans that people marked a model finds, and how many it makes up."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from inference.core import Entity
-from training.data import Corpus, Example, Span
+from training.data import ENTITY_TYPES, Corpus, Example, SourceSet, Span
 from training.recognition import Recognizer
-
-# MISC is not annotated in UNER and BTC, and means something else in each of the other sets.
-SCORED_TYPES = frozenset({"PER", "ORG", "LOC"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,26 +16,71 @@ class Quality:
     precision: float
     recall: float
     f1: float
+    support: int = 0  # spans that people marked
 
 
-def evaluate(recognizer: Recognizer, corpus: Corpus) -> Quality:
-    """Compares what a model finds with what people marked.
+@dataclass(frozen=True, slots=True)
+class SetQuality:
+    """The quality on one set, by entity type."""
+
+    types: Mapping[str, Quality]  # of each type that the set annotates
+    micro: Quality  # every span counts the same
+    macro: Quality  # every type that occurs counts the same
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a model found in a corpus."""
+
+    corpus: Corpus
+    entities: list[list[Entity]]  # of each example, in order
+
+
+def find(recognizer: Recognizer, corpus: Corpus) -> Findings:
+    """Runs a model over a corpus, decoding as the service does.
 
     Args:
         recognizer: the model.
         corpus: texts with their spans.
     """
-    found = recognizer.recognize([example.text for example in corpus.examples])
-    return quality(
-        [gold_spans(example) for example in corpus.examples],
-        [entity_spans(entities) for entities in found],
+    return Findings(corpus, recognizer.recognize([example.text for example in corpus.examples]))
+
+
+def evaluate(recognizer: Recognizer, corpus: Corpus) -> Quality:
+    """Compares what a model finds with what people marked, over the types that the set annotates.
+
+    Args:
+        recognizer: the model.
+        corpus: texts with their spans.
+    """
+    return set_quality(find(recognizer, corpus)).micro
+
+
+def set_quality(findings: Findings) -> SetQuality:
+    """Compares what was found with what people marked, for each type and together.
+
+    Args:
+        findings: of one set.
+    """
+    types = scored_types(findings.corpus.source)
+    by_type = {kind: _quality_of(findings, {kind}) for kind in types}
+    return SetQuality(
+        by_type,
+        _quality_of(findings, types),
+        mean_quality([measured for measured in by_type.values() if measured.support]),
     )
 
 
-def quality(
-    gold: Sequence[frozenset[Span]],
-    found: Sequence[frozenset[Span]],
-) -> Quality:
+def scored_types(source: SourceSet) -> tuple[str, ...]:
+    """The types that a set annotates: what is found of another type is neither right nor wrong.
+
+    Args:
+        source: the set.
+    """
+    return tuple(kind for kind in ENTITY_TYPES if kind not in source.unlabelled_types)
+
+
+def quality(gold: Sequence[frozenset[Span]], found: Sequence[frozenset[Span]]) -> Quality:
     """Micro-averaged precision, recall and F1.
 
     Args:
@@ -45,20 +88,44 @@ def quality(
         found: what was found in it.
     """
     right = sum(len(g & f) for g, f in zip(gold, found, strict=True))
+    support = sum(map(len, gold))
     precision = _percent(right, sum(map(len, found)))
-    recall = _percent(right, sum(map(len, gold)))
+    recall = _percent(right, support)
     both = precision + recall
-    return Quality(precision, recall, 2 * precision * recall / both if both else 0.0)
+    return Quality(precision, recall, 2 * precision * recall / both if both else 0.0, support)
 
 
-def gold_spans(example: Example) -> frozenset[Span]:
-    """The spans of an example that are scored."""
-    return frozenset(span for span in example.spans if span.label in SCORED_TYPES)
+def mean_quality(qualities: Collection[Quality]) -> Quality:
+    """The mean of each figure, and the sum of the supports.
+
+    Args:
+        qualities: of types or of sets; none give zeros.
+    """
+    if not qualities:
+        return Quality(0.0, 0.0, 0.0)
+    return Quality(
+        fmean(measured.precision for measured in qualities),
+        fmean(measured.recall for measured in qualities),
+        fmean(measured.f1 for measured in qualities),
+        sum(measured.support for measured in qualities),
+    )
 
 
-def entity_spans(entities: Sequence[Entity]) -> frozenset[Span]:
-    """The found spans that are scored."""
-    return frozenset(Span(e.start, e.end, e.label) for e in entities if e.label in SCORED_TYPES)
+def gold_spans(example: Example, types: Collection[str]) -> frozenset[Span]:
+    """The marked spans of these types."""
+    return frozenset(span for span in example.spans if span.label in types)
+
+
+def entity_spans(entities: Sequence[Entity], types: Collection[str]) -> frozenset[Span]:
+    """The found spans of these types."""
+    return frozenset(Span(e.start, e.end, e.label) for e in entities if e.label in types)
+
+
+def _quality_of(findings: Findings, types: Collection[str]) -> Quality:
+    return quality(
+        [gold_spans(example, types) for example in findings.corpus.examples],
+        [entity_spans(entities, types) for entities in findings.entities],
+    )
 
 
 def _percent(part: int, whole: int) -> float:

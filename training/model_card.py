@@ -1,106 +1,197 @@
-"""The model card: what a model is for, what it learned from and how good it is."""
+"""The model card: what a manifest says of a model, for people to read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from training.checkpoint import TrainedOn, TrainingRecord
-from training.data import ENGLISH_SETS
-from training.evaluation import Quality
+from training.data import ENGLISH_SETS, ENTITY_TYPES
 
 _TITLES = {source.name: source.title for source in ENGLISH_SETS}
+# What a reader of the figures should know of a set.
+_NOTES = {
+    "wnut17": "holds rare and new names on purpose: low figures are usual there.",
+    "btc": "is social media with noisy labels: low figures are usual there.",
+    "tweebank_ner": "is social media with noisy labels: low figures are usual there.",
+}
+_TYPE_NAMES = {
+    "PER": "people (PER)",
+    "ORG": "organisations (ORG)",
+    "LOC": "places (LOC)",
+    "MISC": "other names (MISC)",
+}
 
 _CARD = """# {name} {version}
 
-Finds names of people (PER), organisations (ORG), places (LOC) and other names (MISC) in English
-text. A BERT token classifier with 6 layers of 384, fine-tuned from {encoder}
-({encoder_licence}), quantized to int8. It keeps case: each piece of the encoder's uncased
-vocabulary has its Title and UPPER spelling.
+Finds names of {types}. A BERT token classifier, fine-tuned from {encoder} ({encoder_licence}),
+quantized to int8. It keeps case: each piece of the encoder's uncased vocabulary has its Title and
+UPPER spelling.
+
+Every figure below stands in `manifest.json` beside this card. DIR is the folder of the data sets.
 
 ## Intended use
 
-Tagging names in English web text, encyclopaedias and social media on ordinary CPUs. A person should
-check the result wherever it decides something about people: the model misses names and makes names
-up, as the table says.
+Tagging names in text like that of the sets below, on ordinary CPUs. A person should check the
+result wherever it decides something about people: the model misses names and makes names up, as the
+tables say.
 
 ## Quality
 
-Entity F1 on the dev splits for PER, ORG and LOC: a span counts where both its ends and its type are
-right. None of these sentences was trained on. Printed by
+On the dev splits, none of whose sentences was trained on. A span counts where both its ends and its
+type are right; what is found of a type that a set does not annotate counts neither way. Printed by
 
-    python -m training evaluate --data DIR --model models/{name}/{version}/model.onnx
+    {evaluate}
 
-| set | precision | recall | F1 | F1 before quantization |
-|---|---|---|---|---|
+| set | precision | recall | F1 | F1 before quantization | spans |
+|---|---|---|---|---|---|
 {quality}
 
-wnut17 holds rare and new names on purpose; btc and tweebank_ner are social media with noisy labels:
-low figures are usual there. The dev splits chose nothing but the recipe's settings, by a few runs.
+F1 before quantization is printed by `python -m training evaluate --data DIR --model
+RUN/float32.onnx`, after `python -m training export --data DIR --run RUN`, which also prints how far
+the logits of that file are from the checkpoint's: {logit_difference:.1e} at most.
+
+F1 for each type, printed by the first command:
+
+| set | {type_header} | macro |
+|---|{type_line}---|
+{by_type}
+
+{notes}
+
+## Scores
+
+Over the entities of all these sets together, printed by the same command. The expected calibration
+error, the mean distance of an entity's score from the share of entities that are right at that
+score, is {expected_error:.3f}. Asking the service for a `min_score` gives
+
+| min_score | precision | recall | F1 |
+|---|---|---|---|
+{thresholds}
 
 ## Training data
 
-| set | licence | sentences | sha256 of its train file |
-|---|---|---|---|
+| set | licence | sentences | commit | sha256 of its train file |
+|---|---|---|---|---|
 {data}
 
-UNER and the Broad Twitter Corpus do not annotate MISC. Where their label is O the model was taught
-"O or MISC", not "O". Sentences that also stand in a dev split were left out of training.
-Settings: {epochs} epochs, {steps:,} steps, batches of {batch_size}, AdamW with learning rate
-{learning_rate:g}, seed {seed}, matrix products in {precision}.
+Each sha256 is printed by `sha256sum DIR/SET/train.jsonl`. Sentences that also stand in a dev split
+were left out of training. {unlabelled}Trained by
+
+    {command}
+
+{epochs} epochs, {steps:,} steps, batches of {batch_size}, AdamW with learning rate
+{learning_rate:g}, seed {seed}, matrix products in {precision}, {duration_s:,.0f} s.
 
 ## Limits
 
-- English only. Other languages and scripts give names by luck.
-- MISC was learned from four small sets that mean different things by it; it is not in the table.
+- It knows the languages and the kinds of text of these sets; others give names by luck.
+- MISC means something else in each set that annotates it.
 - Lower-case names are missed more often than capitalised ones.
 - Names from regions and cultures that the sets hold few of are found less often.
-- The text is of 2000 to 2017: newer names are known by their context alone.
+- Names newer than the sets are known by their context alone.
 
 ## Licence
 
-The model: CC BY-SA 4.0, because UNER English-EWT is CC BY-SA 4.0 and the text of CrossNER is
-Wikipedia's (CC BY-SA 3.0): share-alike passes on to adaptations. Whoever passes the model on keeps
-this card or its attribution of the sets above. The code around it is Apache-2.0.
+The model: {licence}.{share_alike} Whoever passes the model on keeps this card or its attribution of
+the sets above. The code around it is Apache-2.0.
 """
+_SHARE_ALIKE = """ Sets under a share-alike licence pass it on to adaptations, and a model
+is treated as one."""
 
 
-def model_card(
-    name: str,
-    version: str,
-    record: TrainingRecord,
-    quality: Mapping[str, Quality],
-    float32_quality: Mapping[str, Quality],
-) -> str:
+def model_card(manifest: Mapping[str, Any]) -> str:
     """The text of `MODEL_CARD.md`.
 
     Args:
-        name: the model's.
-        version: the model's.
-        record: how it was trained.
-        quality: of the int8 file, by set.
-        float32_quality: of the float32 file, for the same sets.
+        manifest: as `training.publication` writes it; its "files" are not needed.
     """
+    name, version = manifest["name"], manifest["version"]
+    model = f"models/{name}/{version}/model.onnx"
+    training = manifest["training"]
     return _CARD.format(
         name=name,
         version=version,
-        encoder=record.encoder,
-        encoder_licence=record.encoder_licence,
-        quality="\n".join(_quality_row(s, q, float32_quality[s]) for s, q in quality.items()),
-        data="\n".join(_data_row(trained_on) for trained_on in record.data),
-        epochs=record.epochs,
-        steps=record.steps,
-        batch_size=record.batch_size,
-        learning_rate=record.learning_rate,
-        seed=record.seed,
-        precision=record.precision,
+        types=_listed([_TYPE_NAMES[kind] for kind in ENTITY_TYPES]),
+        encoder=manifest["source"]["checkpoint"],
+        encoder_licence=manifest["source"]["licence"],
+        evaluate=f"python -m training evaluate --data DIR --model {model}",
+        quality="\n".join(_quality_rows(manifest)),
+        logit_difference=manifest["largest_logit_difference"],
+        type_header=" | ".join(ENTITY_TYPES),
+        type_line="---|" * len(ENTITY_TYPES),
+        by_type="\n".join(_type_row(s, q) for s, q in manifest["quality"].items()),
+        notes=" ".join(f"{s} {_NOTES[s]}" for s in manifest["quality"] if s in _NOTES),
+        expected_error=manifest["calibration"]["expected_error"],
+        thresholds="\n".join(_threshold_rows(manifest)),
+        data="\n".join(_data_row(entry) for entry in manifest["data"]),
+        unlabelled=_unlabelled(manifest),
+        **{key: training[key] for key in _TRAINING_KEYS},
+        licence=manifest["licence"],
+        share_alike=_SHARE_ALIKE if "-SA-" in manifest["licence"] else "",
     )
 
 
-def _quality_row(name: str, measured: Quality, float32: Quality) -> str:
-    figures = (measured.precision, measured.recall, measured.f1, float32.f1)
-    return f"| {name} | " + " | ".join(f"{figure:.1f}" for figure in figures) + " |"
+_TRAINING_KEYS = (
+    "command",
+    "epochs",
+    "steps",
+    "batch_size",
+    "learning_rate",
+    "seed",
+    "precision",
+    "duration_s",
+)
 
 
-def _data_row(source: TrainedOn) -> str:
-    title = _TITLES.get(source.set, source.set)
-    return (
-        f"| {title} ({source.set}) | {source.licence} | {source.examples:,} | `{source.sha256}` |"
+def _quality_rows(manifest: Mapping[str, Any]) -> Iterator[str]:
+    float32 = manifest["fp32_quality"]
+    for name, q in manifest["quality"].items():
+        yield _row(name, q["precision"], q["recall"], q["f1"], float32[name]["f1"], q["support"])
+    mean, float32_mean = manifest["mean_quality"], manifest["fp32_mean_quality"]
+    figures = (mean["precision"], mean["recall"], mean["f1"], float32_mean["f1"])
+    yield _row("mean of the sets", *figures, mean["support"])
+
+
+def _type_row(name: str, measured: Mapping[str, Any]) -> str:
+    types = measured["types"]
+    figures = [types[kind]["f1"] if kind in types else "" for kind in ENTITY_TYPES]
+    return _row(name, *figures, measured["macro"]["f1"])
+
+
+def _threshold_rows(manifest: Mapping[str, Any]) -> Iterator[str]:
+    for entry in manifest["calibration"]["thresholds"]:
+        q = entry["quality"]
+        yield _row(f"{entry['min_score']:.2f}", q["precision"], q["recall"], q["f1"])
+
+
+def _data_row(entry: Mapping[str, Any]) -> str:
+    title = _TITLES.get(entry["set"])
+    name = f"{title} ({entry['set']})" if title else entry["set"]
+    revision = entry.get("revision") or ""
+    commit = f"`{revision}`" if revision else "none"
+    return _row(name, entry["licence"], entry["examples"], commit, f"`{entry['sha256']}`")
+
+
+def _unlabelled(manifest: Mapping[str, Any]) -> str:
+    """A sentence on each type that some of the sets leave out."""
+    sentences = ""
+    for kind in ENTITY_TYPES:
+        without = [s for s, q in manifest["quality"].items() if kind not in q["types"]]
+        if without:
+            verb = "does" if len(without) == 1 else "do"
+            sentences += (
+                f"{_listed(without)} {verb} not annotate {kind}: where the label there is O, the "
+                f'model was taught\n"O or {kind}", not "O". '
+            )
+    return sentences
+
+
+def _row(*cells: str | float) -> str:
+    """A line of a table: percentages with one decimal, counts with thousands."""
+    shown = (
+        cell if isinstance(cell, str) else f"{cell:,}" if isinstance(cell, int) else f"{cell:.1f}"
+        for cell in cells
     )
+    return f"| {' | '.join(shown)} |"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -53,16 +53,14 @@ class CasedEmbedding(nn.Module):
         pieces = nn.functional.embedding(self.rows[ids], self.uncased)
         return pieces + nn.functional.embedding(self.cases[ids], self.case)
 
-    def fold(self) -> None:
-        """Moves the vector of LOWER into the pieces, so that a lower token is its piece exactly."""
-        with torch.no_grad():
-            lower = self.case[Case.LOWER].clone()
-            self.uncased.add_(lower)
-            self.case.sub_(lower)
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """The same vectors with that of LOWER in the pieces: a lower token is its piece exactly.
 
-    def table(self) -> Tensor:
-        """The vectors of all tokens, float32 [tokens, hidden]."""
-        return self.uncased.detach()[self.rows] + self.case.detach()[self.cases]
+        Returns:
+            Pieces, float32 [pieces, hidden], and cases, float32 [cases, hidden].
+        """
+        lower = self.case.detach()[Case.LOWER]
+        return self.uncased.detach() + lower, self.case.detach() - lower
 
 
 def encoder_folder(encoder: str) -> Path:
@@ -158,9 +156,11 @@ class TorchScorer:
             Logits, float32 [batch, tokens, labels].
         """
         self._network.train(mode=False)
+        device = self._network.device
         with torch.inference_mode():
             output = self._network(
-                input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)
+                input_ids=torch.from_numpy(ids).to(device),
+                attention_mask=torch.from_numpy(mask).to(device),
             )
-        logits: NDArray[np.float32] = output.logits.numpy()
+        logits: NDArray[np.float32] = output.logits.cpu().numpy()
         return logits

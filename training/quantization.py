@@ -5,6 +5,7 @@ that a text's neighbours change its labels. Here every token has its own scale: 
 row depend on that row alone, and integer sums have no order. Weights have a scale for each column.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ _ACTIVATION_ZERO = 128
 # A row of zeros must not be divided by zero; no true activation is this small.
 _SMALLEST_PEAK = 1e-8
 # The classifier is a thousandth of the work and the last step before the answer.
-_KEPT_FLOAT = frozenset({"classifier_weight"})
+_ALWAYS_FLOAT = frozenset({"classifier_weight"})
 # Below this a table of float32 costs less than the nodes that would restore it.
 SMALLEST_TABLE_ROWS = 1024
 
@@ -35,10 +36,14 @@ rows (float[batch, tokens, width] {x}) => (float[batch, tokens, width] {x}_scale
     {x}_lowest = ReduceMin<keepdims = 1>({x}, last_axis)
     {x}_depth = Neg({x}_lowest)
     {x}_peak = Max({x}_highest, {x}_depth, smallest_peak)
-    {x}_factor = Div(activation_limit, {x}_peak)
     {x}_scale = Div({x}_peak, activation_limit)
-    {x}_fine = Mul({x}, {x}_factor)
-    {x}_integers = QuantizeLinear({x}_fine, one, activation_zero)
+    {x}_rows = Flatten<axis = 2>({x})
+    {x}_row_scales = Reshape({x}_scale, one_axis)
+    {x}_count = Shape({x}_row_scales)
+    {x}_zeros = Expand(activation_zeros, {x}_count)
+    {x}_row_integers = QuantizeLinear<axis = 0>({x}_rows, {x}_row_scales, {x}_zeros)
+    {x}_shape = Shape({x})
+    {x}_integers = Reshape({x}_row_integers, {x}_shape)
 }}
 """
 _PRODUCT = """
@@ -66,35 +71,59 @@ class QuantizedTensor:
     scales: NDArray[np.float32]  # float32 [columns], or [rows, 1]
 
 
-def quantize(source: Path, target: Path, smallest_table_rows: int = SMALLEST_TABLE_ROWS) -> None:
+def quantize(
+    source: Path,
+    target: Path,
+    smallest_table_rows: int = SMALLEST_TABLE_ROWS,
+    kept_float: Collection[str] = (),
+) -> None:
     """Writes the int8 form of a float32 file.
 
     Args:
         source: a file of `training.export`.
         target: the file to write; its folder is made if it is missing.
         smallest_table_rows: smaller tables stay float32.
+        kept_float: names of matrices that stay float32.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(quantized(onnx.load(source), smallest_table_rows), target)
+    onnx.save(quantized(onnx.load(source), smallest_table_rows, kept_float), target)
 
 
-def quantized(model: onnx.ModelProto, smallest_table_rows: int) -> onnx.ModelProto:
+def quantizable(model: onnx.ModelProto) -> list[str]:
+    """The names of the constant matrices whose products `quantized` makes integer, in graph order.
+
+    Args:
+        model: float32.
+    """
+    tensors = _tensors(model)
+    names = (
+        _constant_of(node, tensors, SMALLEST_TABLE_ROWS)
+        for node in model.graph.node
+        if node.op_type == "MatMul"
+    )
+    return [name for name in names if name]
+
+
+def quantized(
+    model: onnx.ModelProto, smallest_table_rows: int, kept_float: Collection[str] = ()
+) -> onnx.ModelProto:
     """Replaces products with constant matrices, and look-ups in large tables, by int8 ones.
 
     Args:
         model: float32; constants are initializers, opset 18 or above.
         smallest_table_rows: smaller tables stay float32.
+        kept_float: names of matrices that stay float32.
 
     Returns:
         A new model; inputs and outputs are the same.
     """
-    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    tensors = _tensors(model)
     nodes: list[onnx.NodeProto] = []
     added: dict[str, NDArray[np.generic]] = _shared_tensors()
     quantized_rows: set[str] = set()
     for node in model.graph.node:
         weight = _constant_of(node, tensors, smallest_table_rows)
-        if weight is None:
+        if weight is None or weight in kept_float:
             nodes.append(node)
             continue
         names = {"w": weight, "y": node.output[0]}
@@ -151,15 +180,21 @@ def _constant_of(
     is_table = node.op_type == "Gather"
     name = node.input[0 if is_table else 1]
     tensor = tensors.get(name)
-    if tensor is None or tensor.dtype != np.float32 or tensor.ndim != 2 or name in _KEPT_FLOAT:
+    if tensor is None or tensor.dtype != np.float32 or tensor.ndim != 2 or name in _ALWAYS_FLOAT:
         return None
     return name if not is_table or len(tensor) >= smallest_table_rows else None
+
+
+def _tensors(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
 def _shared_tensors() -> dict[str, NDArray[np.generic]]:
     return {
         "one": np.array(1, dtype=np.float32),
         "activation_zero": np.array(_ACTIVATION_ZERO, dtype=np.uint8),
+        "activation_zeros": np.array([_ACTIVATION_ZERO], dtype=np.uint8),
+        "one_axis": np.array([-1], dtype=np.int64),
         "activation_limit": np.array(_ACTIVATION_LIMIT, dtype=np.float32),
         "smallest_peak": np.array(_SMALLEST_PEAK, dtype=np.float32),
         "last_axis": np.array([-1], dtype=np.int64),

@@ -1,21 +1,35 @@
 """A tiny model with random weights, made as the real one is."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from tokenizers import Tokenizer
-from transformers import BertConfig, BertForTokenClassification
+from transformers import BertConfig, BertForTokenClassification, BertModel
 
 from training.casing import CasedVocabulary, cased_tokenizer, cased_vocabulary
 from training.checkpoint import TrainedOn, TrainingRecord
-from training.data import LABELS
+from training.data import ENGLISH_SETS, LABELS
 from training.network import cased_embedding, with_casing
 
 _PIECES = (
     "[PAD] [UNK] [CLS] [SEP] [MASK] angela merkel met tim cook of apple in seoul . , ' "
     "mc ##donald ##s usa a b ß 2 - york new the ##er"
 )
+
+SENTENCES = [
+    ("Angela Merkel met Tim Cook .", [(0, 13, "PER"), (18, 26, "PER")]),
+    ("Tim Cook of Apple in Seoul .", [(0, 8, "PER"), (12, 17, "ORG"), (21, 26, "LOC")]),
+    ("the apple in New York", [(13, 21, "LOC")]),
+    ("Apple met McDonald in Seoul", [(0, 5, "ORG"), (10, 18, "PER"), (22, 27, "LOC")]),
+]
+
+
+@pytest.fixture(autouse=True)
+def no_tracking_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test tracks stays in its own folder."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 @pytest.fixture
@@ -59,6 +73,51 @@ def network(vocabulary: CasedVocabulary, pieces: tuple[str, ...]) -> BertForToke
         cased_embedding(network).case.normal_(0.0, 1.0)
     network.train(mode=False)
     return network
+
+
+@pytest.fixture
+def encoder(tokenizer: Tokenizer, pieces: tuple[str, ...], tmp_path: Path) -> Path:
+    """An untrained encoder in the form of a published one."""
+    folder = tmp_path / "encoder"
+    config = BertConfig(
+        vocab_size=len(pieces),
+        hidden_size=48,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        intermediate_size=96,
+        max_position_embeddings=512,
+    )
+    torch.manual_seed(3)
+    BertModel(config).save_pretrained(folder)
+    content = json.loads(tokenizer.to_str())
+    content["normalizer"]["lowercase"] = True
+    content["model"]["vocab"] = {piece: i for i, piece in enumerate(pieces)}
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Every set with the same few sentences; those of train end in a number."""
+    folder = tmp_path / "data"
+    label_map = {source.name: {"PER": "PER", "ORG": "ORG", "LOC": "LOC"} for source in ENGLISH_SETS}
+    for source in ENGLISH_SETS:
+        (folder / source.name).mkdir(parents=True)
+        for split, endings in (("train", [" 2" * n for n in range(1, 9)]), ("dev", [""] * 25)):
+            lines = [
+                json.dumps(
+                    {
+                        "id": f"{split}-{i}",
+                        "text": text + ending,
+                        "spans": [{"start": s, "end": e, "label": k} for s, e, k in spans],
+                    }
+                )
+                for i, ending in enumerate(endings)
+                for text, spans in SENTENCES
+            ]
+            (folder / source.name / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "label_map.json").write_text(json.dumps({"to_conll4": label_map}))
+    return folder
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from training.batches import collate, encode, epoch_batches, join, passages
+from training.batches import collate, count_batches, encode, epoch_batches, join, passages
 from training.data import LABELS, Corpus, Example, SourceSet, Span
+from training.recipe import Recipe
 
 MISC = frozenset({"MISC"})
 SOURCE = SourceSet("tiny", "Tiny", "CC0-1.0")
@@ -79,10 +80,13 @@ def test_a_longer_example_is_cut(tokenizer: Tokenizer) -> None:
 def test_the_same_seed_draws_the_same_batches(tokenizer: Tokenizer, seed: int) -> None:
     examples = [Example(str(i), "apple " * (i % 9 + 1), ()) for i in range(50)]
     corpus = Corpus(SOURCE, "", examples)
-    first, second = (
-        epoch_batches([corpus], tokenizer, 8, 1_000, rng)
-        for rng in (random.Random(seed), random.Random(seed))  # noqa: S311 - keeps no secret
+    recipe = Recipe(seed=seed, batch_size=8, most_tokens=1_000)
+    first, second, next_epoch = (
+        epoch_batches([corpus], tokenizer, recipe, epoch) for epoch in (1, 1, 2)
     )
+    assert len(first) == count_batches([corpus], recipe, 1)
+    assert len(next_epoch) == count_batches([corpus], recipe, 2)
+    assert [b.ids.tolist() for b in first] != [b.ids.tolist() for b in next_epoch]
     assert all(torch.equal(a.ids, b.ids) for a, b in zip(first, second, strict=True))
     apples = sum(int(batch.mask.sum()) - 2 * len(batch.ids) for batch in first)
     assert apples == sum(i % 9 + 1 for i in range(50))

@@ -4,66 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
-from tokenizers import Tokenizer
-from transformers import BertConfig, BertModel
 
 from inference.repository import Repository
 from training.__main__ import main
 from training.data import ENGLISH_SETS, read_corpus, read_training_corpora
 
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
-SENTENCES = [
-    ("Angela Merkel met Tim Cook .", [(0, 13, "PER"), (18, 26, "PER")]),
-    ("Tim Cook of Apple in Seoul .", [(0, 8, "PER"), (12, 17, "ORG"), (21, 26, "LOC")]),
-    ("the apple in New York", [(13, 21, "LOC")]),
-    ("Apple met McDonald in Seoul", [(0, 5, "ORG"), (10, 18, "PER"), (22, 27, "LOC")]),
-]
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Every set with the same few sentences; those of train end in a number."""
-    folder = tmp_path / "data"
-    label_map = {source.name: {"PER": "PER", "ORG": "ORG", "LOC": "LOC"} for source in ENGLISH_SETS}
-    for source in ENGLISH_SETS:
-        (folder / source.name).mkdir(parents=True)
-        for split, endings in (("train", [" 2" * n for n in range(1, 9)]), ("dev", [""] * 25)):
-            lines = [
-                json.dumps(
-                    {
-                        "id": f"{split}-{i}",
-                        "text": text + ending,
-                        "spans": [{"start": s, "end": e, "label": k} for s, e, k in spans],
-                    }
-                )
-                for i, ending in enumerate(endings)
-                for text, spans in SENTENCES
-            ]
-            (folder / source.name / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "label_map.json").write_text(json.dumps({"to_conll4": label_map}))
-    return folder
-
-
-@pytest.fixture
-def encoder(tokenizer: Tokenizer, pieces: tuple[str, ...], tmp_path: Path) -> Path:
-    """An untrained encoder in the form of a published one."""
-    folder = tmp_path / "encoder"
-    config = BertConfig(
-        vocab_size=len(pieces),
-        hidden_size=48,
-        num_hidden_layers=1,
-        num_attention_heads=4,
-        intermediate_size=96,
-        max_position_embeddings=512,
-    )
-    torch.manual_seed(3)
-    BertModel(config).save_pretrained(folder)
-    content = json.loads(tokenizer.to_str())
-    content["normalizer"]["lowercase"] = True
-    content["model"]["vocab"] = {piece: i for i, piece in enumerate(pieces)}
-    (folder / "tokenizer.json").write_text(json.dumps(content))
-    return folder
 
 
 def test_train_ends_in_a_version_that_the_service_loads(
@@ -76,8 +22,14 @@ def test_train_ends_in_a_version_that_the_service_loads(
     assert main(["batch-independence", *place]) == 0
     model = models / "ner-en" / "1" / "model.onnx"
     assert main(["document-agreement", *place, "--model", str(model)]) == 0
+    figures, page = tmp_path / "figures.json", tmp_path / "errors.html"
+    wanted = ["--model", str(model), "--json", str(figures), "--report", str(page)]
+    assert main(["evaluate", *place, *wanted]) == 0
+    assert json.loads(figures.read_text("utf-8"))["sets"].keys() == {s.name for s in ENGLISH_SETS}
+    assert "<summary>missed (" in page.read_text("utf-8")
     output = capsys.readouterr().out
     assert "logits within" in output
+    assert "expected calibration error" in output
     assert "int8, scale per token         0" in output
 
     served = Repository.load(models, "ner-en", 256, 1).get("", "")
@@ -113,7 +65,7 @@ def test_an_unknown_encoder_is_named(
 
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the labelled sets are not beside this folder")
 def test_the_published_sets_can_be_read_and_share_no_sentence() -> None:
-    corpora = read_training_corpora(SHARED_DATA, ENGLISH_SETS)
+    corpora = read_training_corpora(SHARED_DATA, ENGLISH_SETS, drop_duplicates=True)
     assert sum(len(corpus.examples) for corpus in corpora) > 25_000
     trained = {example.text for corpus in corpora for example in corpus.examples}
     for source in ENGLISH_SETS:

@@ -1,4 +1,4 @@
-"""Reading the labelled sets."""
+"""Reading the labelled sets of a data folder."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ from training.data import (
     DataInvalid,
     SourceSet,
     Span,
+    find_sets,
     read_corpus,
     read_training_corpora,
 )
@@ -40,12 +41,8 @@ def test_labels_are_mapped_and_spans_sorted(tmp_path: Path) -> None:
     ("broken", "reason"),
     [
         ("{", "Expecting property name"),
-        ('{"id": "1", "spans": []}', "no field 'text'"),
-        ('{"id": "1", "text": 3, "spans": []}', "text is not a string"),
-        (line("Ann", (0, 3, "robot")), "label 'robot' is not in label_map.json"),
-        (line("Ann", (0, 4, "person")), r"span \[0, 4\) is empty, overlaps or is outside"),
-        (line("Ann", (1, 1, "person")), r"span \[1, 1\)"),
-        (line("Ann B", (0, 3, "person"), (2, 5, "person")), r"span \[2, 5\)"),
+        (line("Ann", (0, 4, "person")), r"span \[0, 4\) is outside the text of 3 code points"),
+        (line("Ann", (0, 3, "robot")), "label 'robot' is none of person, field: correct it"),
     ],
 )
 def test_a_wrong_line_is_named_with_its_file_and_number(
@@ -57,7 +54,7 @@ def test_a_wrong_line_is_named_with_its_file_and_number(
 
 
 def test_a_missing_folder_is_named_with_the_option_that_sets_it(tmp_path: Path) -> None:
-    with pytest.raises(DataInvalid, match=r"label_map\.json: No such file.*--data"):
+    with pytest.raises(DataInvalid, match=r"No such file.*--data"):
         read_corpus(tmp_path / "nowhere", SOURCE, "train")
 
 
@@ -70,7 +67,7 @@ def test_a_set_that_the_label_map_lacks_is_refused(tmp_path: Path) -> None:
 def test_a_label_map_with_an_unknown_type_is_refused(tmp_path: Path) -> None:
     write(tmp_path, line("Ann"))
     (tmp_path / "label_map.json").write_text('{"to_conll4": {"tiny": {"person": "HUMAN"}}}')
-    with pytest.raises(DataInvalid, match="'person' maps to 'HUMAN'"):
+    with pytest.raises(DataInvalid, match="'HUMAN' is none of PER, ORG"):
         read_corpus(tmp_path, SOURCE, "train")
 
 
@@ -88,11 +85,124 @@ def test_a_line_separator_inside_a_text_does_not_end_the_line(tmp_path: Path) ->
     assert [e.text for e in read_corpus(tmp_path, SOURCE, "train").examples] == [text]
 
 
-def test_sentences_of_a_dev_split_are_not_trained_on(tmp_path: Path) -> None:
-    write(tmp_path, line("seen"), line("new"))
-    write(tmp_path, line("seen"), split="dev")
-    (corpus,) = read_training_corpora(tmp_path, [SOURCE])
+LABELLED = SourceSet("tiny", "Tiny", "CC0-1.0")
+
+
+def test_a_sentence_that_is_also_measured_is_refused(tmp_path: Path) -> None:
+    """White space aside: column files put a space before the full stop."""
+    write(tmp_path, line("new"), line("It is."), line("It is"), line("It was."))
+    write(tmp_path, line("It is ."), line("It was ."), split="dev")
+    with pytest.raises(DataInvalid) as refused:
+        read_training_corpora(tmp_path, [LABELLED])
+    message = str(refused.value)
+    assert "tiny/train.jsonl:2: the same text as" in message
+    assert "tiny/dev.jsonl:1, and 1 more such" in message
+    assert "--drop-duplicates" in message
+
+
+def test_sentences_that_are_also_measured_are_dropped_on_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, line("new"), line("It is."))
+    write(tmp_path, line("It is ."), split="dev")
+    with caplog.at_level("INFO"):
+        (corpus,) = read_training_corpora(tmp_path, [LABELLED], drop_duplicates=True)
     assert [example.text for example in corpus.examples] == ["new"]
+    assert "1 training sentences that are also measured: left out" in caplog.text
+
+
+def test_a_type_that_no_set_labels_is_refused(tmp_path: Path) -> None:
+    """Nothing would tell the model what is not of that type."""
+    write(tmp_path, line("new"))
+    with pytest.raises(DataInvalid, match="none of tiny labels MISC"):
+        read_training_corpora(tmp_path, [SOURCE])
+
+
+def about(folder: Path, name: str, **fields: object) -> None:
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / name / "set.json").write_text(json.dumps(fields))
+
+
+def test_a_folder_s_sets_are_the_known_ones_and_those_with_a_set_file(tmp_path: Path) -> None:
+    (tmp_path / "btc").mkdir()
+    (tmp_path / "someone_elses").mkdir()
+    about(tmp_path, "mine", title="My own", licence="CC0-1.0", unlabelled_types=["LOC"])
+    known, mine = find_sets(tmp_path)
+    assert known in ENGLISH_SETS
+    assert known.name == "btc"
+    assert mine == SourceSet("mine", "My own", "CC0-1.0", frozenset({"LOC"}))
+
+
+def test_a_set_file_is_stronger_than_what_is_known_of_a_set(tmp_path: Path) -> None:
+    about(tmp_path, "btc", unlabelled_types=[])
+    (source,) = find_sets(tmp_path, ["btc"])
+    assert source.unlabelled_types == frozenset()
+    assert source.licence == "CC-BY-4.0"
+
+
+def test_a_folder_without_sets_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(DataInvalid, match=r"holds no set: write set\.json"):
+        find_sets(tmp_path)
+
+
+def test_a_named_set_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataInvalid, match="other: No such file"):
+        find_sets(tmp_path, ["other"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"licens": "MIT"}, "unknown field 'licens': choose of title, licence"),
+        ({"unlabelled_types": "MISC"}, "unlabelled_types is not a list"),
+        ({"unlabelled_types": ["DATE"]}, "'DATE' is none of PER, ORG"),
+        ({"scheme": "bio"}, "scheme 'bio' is none of iob1, iob2, iobes"),
+        ({"tag_column": True}, "tag_column is not a whole number"),
+        ({"labels": {"person": 3}}, "labels is not an object from label"),
+    ],
+)
+def test_a_wrong_set_file_is_named_with_its_field(
+    tmp_path: Path, fields: dict[str, object], reason: str
+) -> None:
+    about(tmp_path, "mine", **fields)
+    with pytest.raises(DataInvalid, match=rf"set\.json: {reason}"):
+        find_sets(tmp_path)
+
+
+def test_a_set_file_says_how_columns_are_meant(tmp_path: Path) -> None:
+    about(
+        tmp_path,
+        "mine",
+        files={"train": "eng.train"},
+        labels={"P": "PER", "D": None},
+        scheme="iob1",
+        token_column=1,
+        tag_column=2,
+    )
+    (tmp_path / "mine" / "eng.train").write_text("1 Ann I-P x\n2 Lee B-P x\n3 Monday I-D x\n")
+    (example,) = read_corpus(tmp_path, find_sets(tmp_path)[0], "train").examples
+    assert example.text == "Ann Lee Monday"
+    assert example.spans == (Span(0, 3, "PER"), Span(4, 7, "PER"), Span(8, 14, None))
+
+
+def test_without_a_label_map_a_set_s_labels_are_entity_types(tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "train.jsonl").write_text(line("Ann", (0, 3, "PER")) + "\n")
+    (example,) = read_corpus(tmp_path, LABELLED, "train").examples
+    assert example.spans == (Span(0, 3, "PER"),)
+
+
+def test_a_split_in_two_forms_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, line("Ann"))
+    (tmp_path / "tiny" / "train.conll").write_text("Ann O\n")
+    with pytest.raises(DataInvalid, match=r"train\.jsonl, train\.conll are all the train split"):
+        read_corpus(tmp_path, SOURCE, "train")
+
+
+def test_the_dev_split_may_be_called_validation(tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "validation.conll").write_text("Ann O\n")
+    assert len(read_corpus(tmp_path, SOURCE, "dev").examples) == 1
 
 
 def test_sets_without_misc_are_marked() -> None:

@@ -1,0 +1,51 @@
+"""A recipe from the command line, and the command line of a recipe."""
+
+import argparse
+import shlex
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from training.best_recipe import BestRecipe, write_best
+from training.recipe import Recipe
+from training.recipe_options import command_of, recipe_of, recipe_parser
+
+SEARCHED = Recipe(
+    encoder="someone/encoder",
+    learning_rate=0.00013282937461,
+    weight_decay=0.031,
+    warmup_share=0.1,
+    bfloat16=True,
+)
+
+
+def parsed(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(parents=[recipe_parser()])
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args(words)
+
+
+def test_without_options_the_recipe_is_the_one_that_ships() -> None:
+    assert recipe_of(parsed([])) == Recipe()
+
+
+def test_a_study_s_best_recipe_is_taken_and_options_replace_its_settings(tmp_path: Path) -> None:
+    path = write_best(BestRecipe(0, 80.0, SEARCHED), tmp_path)
+    assert recipe_of(parsed(["--from-study", str(path)])) == SEARCHED
+    words = ["--from-study", str(tmp_path), "--epochs", "9"]
+    assert recipe_of(parsed(words)) == replace(SEARCHED, epochs=9)
+
+
+def test_the_written_command_gives_the_recipe_again_to_the_last_digit() -> None:
+    words = shlex.split(command_of(SEARCHED))
+    assert words[:6] == "python -m training fine-tune --data DIR".split()
+    assert recipe_of(parsed(words[6:])) == SEARCHED
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])
+def test_every_setting_has_an_option(name: str) -> None:
+    """Else the command in a model's record would not train it again."""
+    parser = argparse.ArgumentParser(parents=[recipe_parser()])
+    parser.add_argument("--threads")
+    assert f"--{name.replace('_', '-')}" in parser.format_help()

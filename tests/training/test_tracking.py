@@ -1,0 +1,122 @@
+"""Runs in a store of their own."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from training.fine_tune import EpochReport
+from training.run import TrainingInterrupted
+from training.tracking import TrackedRun, TrackingFailed, TrackingStore, open_store
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all tests: a new one takes a second."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture
+def store(root: Path) -> TrackingStore:
+    return open_store(root)
+
+
+def new_run(store: TrackingStore) -> TrackedRun:
+    return store.begin("ner-en", {"epochs": "4"}, {"mlflow.source.git.commit": "abc"})
+
+
+def rows(root: Path, query: str, run_id: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(root / "mlflow.db") as connection:
+        found = connection.execute(query, (run_id,)).fetchall()
+    connection.close()
+    return found
+
+
+def status(root: Path, run: TrackedRun) -> object:
+    ((found,),) = rows(root, "SELECT status FROM runs WHERE run_uuid = ?", run.run_id)
+    return found
+
+
+def test_settings_and_figures_are_kept(store: TrackingStore, root: Path) -> None:
+    with new_run(store) as run:
+        run.log_epoch(EpochReport(1, 10, {"loss": 0.5, "f1.tiny": 70.0}))
+        run.log_epoch(EpochReport(2, 20, {"loss": 0.25, "f1.tiny": 80.0}))
+    assert rows(root, "SELECT key, value FROM params WHERE run_uuid = ?", run.run_id) == [
+        ("epochs", "4")
+    ]
+    figures = "SELECT key, step, value FROM metrics WHERE run_uuid = ? ORDER BY key, step"
+    assert rows(root, figures, run.run_id) == [
+        ("f1.tiny", 10, 70.0),
+        ("f1.tiny", 20, 80.0),
+        ("loss", 10, 0.5),
+        ("loss", 20, 0.25),
+    ]
+    tags = rows(root, "SELECT key, value FROM tags WHERE run_uuid = ?", run.run_id)
+    assert ("mlflow.source.git.commit", "abc") in tags
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(TrainingInterrupted, "KILLED"), (KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")],
+)
+def test_a_run_that_did_not_finish_says_so_and_can_go_on(
+    store: TrackingStore, root: Path, error: type[BaseException], expected: str
+) -> None:
+    run = new_run(store)
+    with pytest.raises(error), run:
+        raise error
+    assert status(root, run) == expected
+    with store.go_on(run.run_id) as run:
+        assert status(root, run) == "RUNNING"
+    assert status(root, run) == "FINISHED"
+
+
+def test_the_alias_gives_the_newest_model_that_has_it(store: TrackingStore, tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    runs = [new_run(store), new_run(store)]
+    for run, content in zip(runs, ("first", "second"), strict=True):
+        file.write_text(content)
+        with run:
+            run.log_model([file], "ner-en", "champion")
+    newest = runs[-1].run_id
+    assert store.run_of("ner-en", "champion") == newest
+    fetched = store.fetch(newest, tmp_path / "fetched")
+    assert {path.name: path.read_text() for path in fetched.iterdir()} == {"config.json": "second"}
+
+
+def test_what_the_store_lacks_is_named(store: TrackingStore, tmp_path: Path) -> None:
+    with new_run(store) as run:
+        pass
+    with pytest.raises(TrackingFailed, match="nonesuch not found"):
+        store.fetch("nonesuch", tmp_path)
+    with pytest.raises(TrackingFailed, match="'model'"):
+        store.fetch(run.run_id, tmp_path)
+    with pytest.raises(TrackingFailed, match="nonesuch not found"):
+        store.run_of("nonesuch", "champion")
+    with pytest.raises(TrackingFailed, match="nonesuch not found"):
+        store.go_on("nonesuch")
+
+
+def test_a_server_is_used_where_the_environment_names_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite in another folder stands for the server."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'server.db'}")
+    monkeypatch.chdir(tmp_path)
+    with new_run(open_store(tmp_path / "runs")):
+        pass
+    assert (tmp_path / "server.db").exists()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_store_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file, not a folder")
+    with pytest.raises(TrackingFailed, match="--no-tracking") as failure:
+        open_store(tmp_path / "runs")
+    assert "\n" not in str(failure.value)
+
+
+def test_nothing_is_reported_to_mlflows_makers(store: TrackingStore) -> None:
+    from mlflow.telemetry import get_telemetry_client
+
+    assert get_telemetry_client() is None

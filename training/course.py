@@ -1,0 +1,219 @@
+"""The course: the epochs of a run, from wherever it is to its end."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import fmean
+
+import torch
+from tokenizers import Tokenizer
+from transformers import BertForTokenClassification
+
+from inference.decoding import Decoder
+from inference.tokenization import Tokenizer as ServingTokenizer
+from training.batches import count_batches, epoch_batches
+from training.casing import cased_tokenizer, cased_vocabulary, uncased_pieces
+from training.checkpoint import TOKENIZER_FILE, TrainedOn, TrainingRecord, save
+from training.data import LABELS, Corpus
+from training.early_stopping import BestEpoch
+from training.evaluation import evaluate
+from training.learner import Learner, new_learner
+from training.network import TorchScorer, encoder_folder, new_network
+from training.recipe import Recipe
+from training.recognition import Recognizer
+from training.run import Run, TrainingInterrupted
+from training.training_state import (
+    Position,
+    TrainingState,
+    check_conditions,
+    random_state,
+    restore_random_state,
+    write_state,
+)
+
+_log = logging.getLogger(__name__)
+_ENCODER_LICENCE = "Apache-2.0"
+_PACKAGED_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+_DEV_WINDOW_TOKENS = 256
+
+
+@dataclass(slots=True, eq=False)
+class Course:
+    """A run as it goes on."""
+
+    recipe: Recipe
+    corpora: Sequence[Corpus]
+    dev: Sequence[Corpus]
+    run: Run
+    encoder_sha256: str
+    tokenizer: Tokenizer
+    learner: Learner
+    steps: int  # of all epochs
+    started_s: float  # on the monotonic clock; earlier, if the run went on from a state
+    position: Position = field(default_factory=Position)
+    best: BestEpoch = field(default_factory=BestEpoch)
+
+    def is_over(self) -> bool:
+        """Whether nothing more is learned."""
+        last = self.position.epoch - 1
+        return last >= self.recipe.epochs or self.best.ends(last, self.recipe.patience)
+
+    def learn_epoch(self, on_step: Callable[[], object]) -> dict[str, float]:
+        """Learns the rest of an epoch, measures what came of it and writes the model.
+
+        Args:
+            on_step: called after each step.
+
+        Returns:
+            "loss"; in percent "mean_f1" of the dev sets and "f1.SET" of each.
+
+        Raises:
+            TrainingInterrupted: someone asked to stop.
+        """
+        epoch = self.position.epoch
+        batches = epoch_batches(self.corpora, self.tokenizer, self.recipe, epoch)
+        for batch in batches[self.position.batches :]:
+            self.position = self.position.after_step(self.learner.learn(batch, self.position.step))
+            on_step()
+            self._keep_state_after_step()
+        loss = self.position.loss / len(batches)
+        self.position = self.position.after_epoch()
+        _log.info("epoch %d of %d: loss %.4f", epoch, self.recipe.epochs, loss)
+        with self.learner.finished():
+            metrics = _dev_metrics(self.learner.network, self.tokenizer, self.dev)
+            self.best = self.best.after(epoch, metrics.get("mean_f1", 0.0))
+            if not self.recipe.patience or self.best.epoch == epoch:
+                save(self.run.folder, self.learner.network, self.tokenizer, self._record(epoch))
+        return {"loss": loss} | metrics
+
+    def keep_state(self) -> None:
+        """Writes the state, if it is wanted.
+
+        Raises:
+            TrainingInterrupted: someone asked to stop.
+        """
+        if self.run.state_steps:
+            state = TrainingState(
+                self._conditions(),
+                self.position,
+                self.best,
+                time.monotonic() - self.started_s,
+                self.run.run_id,
+                self.learner.state_dict(),
+                random_state(),
+            )
+            write_state(self.run.folder, state)
+        if self.run.interrupted():
+            kept = "its state is written" if self.run.state_steps else "it keeps no state"
+            raise TrainingInterrupted(f"step {self.position.step} of {self.steps}; {kept}")
+
+    def go_on(self, state: TrainingState) -> None:
+        """Goes back to where a run stopped.
+
+        Args:
+            state: what was written then.
+
+        Raises:
+            StateInvalid: it is of other settings or data.
+        """
+        check_conditions(state.conditions, self._conditions())
+        self.learner.load_state_dict(state.parts)
+        restore_random_state(state.random)
+        self.position = state.position
+        self.best = state.best
+        self.started_s -= state.elapsed_s
+
+    def _keep_state_after_step(self) -> None:
+        due = self.run.state_steps and self.position.step % self.run.state_steps == 0
+        if due or self.run.interrupted():
+            self.keep_state()
+
+    def _conditions(self) -> dict[str, str]:
+        conditions = {name: str(value) for name, value in asdict(self.recipe).items()}
+        conditions["encoder's sha256"] = self.encoder_sha256
+        for split, corpora in (("train", self.corpora), ("dev", self.dev)):
+            for corpus in corpora:
+                described = f"{len(corpus.examples)} examples of {corpus.sha256}"
+                conditions[f"{split} split of {corpus.source.name}"] = described
+        return conditions
+
+    def _record(self, epoch: int) -> TrainingRecord:
+        return TrainingRecord(
+            encoder=self.recipe.encoder or _PACKAGED_ENCODER,
+            encoder_licence=_ENCODER_LICENCE,
+            encoder_sha256=self.encoder_sha256,
+            data=tuple(
+                TrainedOn(c.source.name, c.source.licence, c.sha256, len(c.examples), c.revision)
+                for c in self.corpora
+            ),
+            seed=self.recipe.seed,
+            epochs=epoch,
+            learning_rate=self.recipe.learning_rate,
+            batch_size=self.recipe.batch_size,
+            precision="bfloat16" if self.recipe.bfloat16 else "float32",
+            steps=self.position.step,
+            duration_s=round(time.monotonic() - self.started_s, 1),
+            commit=self.run.commit,
+            command=self.run.command,
+            run_id=self.run.run_id,
+            average_decay=self.recipe.average_decay,
+            patience=self.recipe.patience,
+            device=self.recipe.device,
+        )
+
+
+def new_course(
+    recipe: Recipe, corpora: Sequence[Corpus], dev: Sequence[Corpus], run: Run
+) -> Course:
+    """A run at its first step.
+
+    Args:
+        recipe: the settings, with a device.
+        corpora: what to learn.
+        dev: what to measure after each epoch.
+        run: where the run is kept.
+
+    Raises:
+        FileNotFoundError: there is no such encoder.
+        EncoderInvalid: its tokenizer is not an uncased WordPiece.
+    """
+    started_s = time.monotonic()
+    torch.manual_seed(recipe.seed)
+    torch.set_num_threads(recipe.threads)
+    encoder = encoder_folder(recipe.encoder)
+    vocabulary = cased_vocabulary(uncased_pieces((encoder / TOKENIZER_FILE).read_text("utf-8")))
+    steps = sum(count_batches(corpora, recipe, epoch) for epoch in range(1, recipe.epochs + 1))
+    return Course(
+        recipe,
+        corpora,
+        dev,
+        run,
+        hashlib.sha256((encoder / "model.safetensors").read_bytes()).hexdigest(),
+        cased_tokenizer(vocabulary),
+        new_learner(new_network(encoder, vocabulary), recipe, steps),
+        steps,
+        started_s,
+    )
+
+
+def _dev_metrics(
+    network: BertForTokenClassification, tokenizer: Tokenizer, dev: Sequence[Corpus]
+) -> dict[str, float]:
+    recognizer = Recognizer(
+        ServingTokenizer(_serving(tokenizer), _DEV_WINDOW_TOKENS),
+        TorchScorer(network),
+        Decoder(LABELS),
+    )
+    f1 = {corpus.source.name: evaluate(recognizer, corpus).f1 for corpus in dev}
+    for name, figure in f1.items():
+        _log.info("%s dev: F1 %.2f", name, figure)
+    mean = {"mean_f1": fmean(f1.values())} if f1 else {}
+    return mean | {f"f1.{name}": figure for name, figure in f1.items()}
+
+
+def _serving(tokenizer: Tokenizer) -> Tokenizer:
+    copy: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
+    copy.encode_special_tokens = True
+    return copy

@@ -1,0 +1,84 @@
+"""The report of an evaluation: every figure of a model, as text and as JSON."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from training.calibration import Calibration, calibration
+from training.evaluation import Findings, Quality, SetQuality, mean_quality, set_quality
+
+_HEADER = f"{'set':<16}{'type':<8}{'precision':>9}{'recall':>8}{'F1':>8}{'spans':>8}"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """The quality of a model on several sets."""
+
+    model: str  # the file
+    sets: Mapping[str, SetQuality]
+    mean: Quality  # of the sets' micro averages: every set counts the same
+    calibration: Calibration  # over the entities of all sets
+
+
+def evaluation_report(model: str, findings: Sequence[Findings]) -> EvaluationReport:
+    """Measures what a model found.
+
+    Args:
+        model: its file.
+        findings: of each set.
+    """
+    sets = {found.corpus.source.name: set_quality(found) for found in findings}
+    mean = mean_quality([measured.micro for measured in sets.values()])
+    return EvaluationReport(model, sets, mean, calibration(findings))
+
+
+def as_text(report: EvaluationReport) -> str:
+    """The report as tables for a terminal."""
+    return "\n".join(_lines(report))
+
+
+def as_json(report: EvaluationReport) -> str:
+    """The report as a JSON object; F1, precision and recall in percent, scores in [0, 1]."""
+    return json.dumps(rounded(asdict(report)), indent=2, ensure_ascii=False) + "\n"
+
+
+def rounded(value: Any) -> Any:
+    """A JSON value whose numbers have four decimals: more than any of these sets can tell.
+
+    Args:
+        value: of dicts, lists, tuples, strings and numbers.
+    """
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(part) for part in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _lines(report: EvaluationReport) -> Iterator[str]:
+    yield report.model
+    yield _HEADER
+    for name, measured in report.sets.items():
+        for kind, of_kind in measured.types.items():
+            yield _row(name, kind, of_kind)
+        yield _row(name, "micro", measured.micro)
+        yield _row(name, "macro", measured.macro)
+    yield _row("mean of sets", "micro", report.mean)
+    yield ""
+    yield f"expected calibration error {report.calibration.expected_error:.3f}"
+    yield f"{'score':<12}{'entities':>9}{'mean':>8}{'right':>8}"
+    for each in report.calibration.bins:
+        if each.entities:
+            label = f"{each.lower:.1f} to {each.upper:.1f}"
+            yield f"{label:<12}{each.entities:9}{each.mean_score:8.3f}{each.precision:8.3f}"
+    yield ""
+    yield f"{'min_score':<24}{'precision':>9}{'recall':>8}{'F1':>8}"
+    for row in report.calibration.thresholds:
+        q = row.quality
+        yield f"{row.min_score:<24.2f}{q.precision:9.2f}{q.recall:8.2f}{q.f1:8.2f}"
+
+
+def _row(name: str, kind: str, measured: Quality) -> str:
+    figures = f"{measured.precision:9.2f}{measured.recall:8.2f}{measured.f1:8.2f}"
+    return f"{name:<16}{kind:<8}{figures}{measured.support:8}"

@@ -1,0 +1,92 @@
+"""What the command `fine-tune` does: data to a model that is tracked."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from training.checkpoint import MODEL_FILES
+from training.code_version import CodeVersion, code_version
+from training.commands import Workplace, dev_corpora
+from training.data import Corpus, read_training_corpora
+from training.fine_tune import Recipe, Run, fine_tune, ignore
+from training.interruption import Interruption
+from training.tracking import TrackedRun, open_store
+from training.training_state import read_state
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuning:
+    """What to do beside learning."""
+
+    command: str  # stands in the model's record
+    name: str  # of the registered model
+    alias: str  # that moves to this run
+    is_tracked: bool
+    resume: bool
+    state_steps: int  # between two states
+
+
+def run_fine_tune(
+    place: Workplace,
+    recipe: Recipe,
+    options: FineTuning,
+    interruption: AbstractContextManager[Callable[[], bool]] | None = None,
+) -> None:
+    """Trains a model, and keeps its settings, figures and files in the tracking store.
+
+    Args:
+        place: gets the model in `run`; the store is beside that.
+        recipe: the settings.
+        options: what else to do.
+        interruption: says after each step whether to stop; None: Ctrl-C does.
+    """
+    trained = read_training_corpora(
+        place.data, place.sources, drop_duplicates=place.drop_duplicates
+    )
+    measured = dev_corpora(place)
+    version = code_version()
+    with _tracked(place.run, recipe, trained, version, options) as tracked:
+        with interruption or Interruption() as interrupted:
+            run = Run(
+                place.run,
+                options.command,
+                version.exact_commit,
+                run_id=tracked.run_id if tracked else None,
+                state_steps=options.state_steps,
+                resume=options.resume,
+                interrupted=interrupted,
+            )
+            fine_tune(recipe, trained, measured, run, tracked.log_epoch if tracked else ignore)
+        if tracked:
+            files = [place.run / name for name in MODEL_FILES]
+            tracked.log_model(files, options.name, options.alias)
+            print(f"run {tracked.run_id}: {options.name}@{options.alias}")
+
+
+def _tracked(
+    run: Path,
+    recipe: Recipe,
+    trained: Sequence[Corpus],
+    version: CodeVersion,
+    options: FineTuning,
+) -> AbstractContextManager[TrackedRun | None]:
+    if not options.is_tracked:
+        return nullcontext()
+    store = open_store(run.absolute().parent)
+    run_id = read_state(run).run_id if options.resume else None
+    if run_id:
+        return store.go_on(run_id)
+    settings = {name: str(value) for name, value in asdict(recipe).items()}
+    for corpus in trained:
+        prefix = f"data.{corpus.source.name}"
+        settings[f"{prefix}.sha256"] = corpus.sha256
+        settings[f"{prefix}.revision"] = corpus.revision or "none"
+        settings[f"{prefix}.examples"] = str(len(corpus.examples))
+    # The name is MLflow's own: its pages show the commit.
+    tags = {
+        "mlflow.source.git.commit": version.commit or "unknown",
+        "code_is_changed": str(version.is_changed).lower(),
+        "command": options.command,
+    }
+    return store.begin(run.name, settings, tags)

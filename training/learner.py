@@ -1,0 +1,103 @@
+"""The learner: a network and what moves its weights, one batch at a time."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import BertForTokenClassification
+
+from training.averaging import AveragedWeights
+from training.batches import Batch
+from training.loss import marginal_loss
+from training.optimization import new_optimizer, new_schedule
+from training.recipe import Recipe, device_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learner:
+    """A network, its optimizer, its learning rate and, if wanted, the average of its weights."""
+
+    network: BertForTokenClassification
+    optimizer: AdamW
+    schedule: LambdaLR
+    averages: AveragedWeights | None
+    device: torch.device
+    bfloat16: bool
+    gradient_norm_limit: float
+
+    def learn(self, batch: Batch, step: int) -> float:
+        """Moves the weights by one step.
+
+        Args:
+            batch: what to learn.
+            step: how many were made before.
+
+        Returns:
+            The loss before the step.
+        """
+        self.network.train()
+        ids, mask = batch.ids.to(self.device), batch.mask.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            logits = self.network(input_ids=ids, attention_mask=mask).logits
+        loss = marginal_loss(logits.float(), batch.allowed.to(self.device))
+        loss.backward()  # type: ignore[no-untyped-call]  # torch annotates it only in part
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_norm_limit)
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad()
+        if self.averages:
+            self.averages.update(step)
+        return loss.item()
+
+    def finished(self) -> AbstractContextManager[None]:
+        """While it is open the network holds the weights of the finished model."""
+        return self.averages.applied() if self.averages else nullcontext()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `learn` changes."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes back to a state.
+
+        Args:
+            state: what `state_dict` gave.
+        """
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {
+            "network": self.network,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "averages": self.averages,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+def new_learner(network: BertForTokenClassification, recipe: Recipe, steps: int) -> Learner:
+    """A learner at its first step.
+
+    Args:
+        network: made by `new_network`.
+        recipe: the settings.
+        steps: of the whole run.
+    """
+    device = device_of(recipe)
+    network.to(device)  # type: ignore[arg-type]  # the wrapper's annotation loses self
+    optimizer = new_optimizer(network, recipe)
+    return Learner(
+        network,
+        optimizer,
+        new_schedule(optimizer, steps, recipe.warmup_share),
+        AveragedWeights(network, recipe.average_decay) if recipe.average_decay else None,
+        device,
+        recipe.bfloat16,
+        recipe.gradient_norm_limit,
+    )

@@ -1,0 +1,1 @@
+"""Readers of labelled sets, one module for each form that they are published in."""

@@ -1,0 +1,35 @@
+"""The recipe: the settings that, with the data, decide what a run ends in."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The settings of a run. The defaults are those of the model that ships."""
+
+    encoder: str = ""  # folder or hub name; empty: the installed package
+    epochs: int = 4
+    batch_size: int = 32
+    learning_rate: float = 1.2e-4
+    new_parameter_factor: float = 5.0  # the head and the vectors of case start from nothing
+    weight_decay: float = 0.01
+    warmup_share: float = 0.06  # of the steps
+    gradient_norm_limit: float = 1.0
+    most_tokens: int = 256  # in a training example
+    average_decay: float = 0.0  # of the moving average of the weights, below 1; 0: none is taken
+    patience: int = 0  # epochs without a better mean dev F1 that end the run; 0: none ever do
+    seed: int = 20240607
+    bfloat16: bool = False  # matrix products only; weights and sums stay float32
+    device: str = ""  # "cpu" or "cuda"; empty: CUDA where there is one
+    threads: int = 2  # of the CPU; another number rounds sums otherwise
+
+
+def device_of(recipe: Recipe) -> torch.device:
+    """Where the network learns.
+
+    Args:
+        recipe: names a device, or leaves it to this machine.
+    """
+    return torch.device(recipe.device or ("cuda" if torch.cuda.is_available() else "cpu"))

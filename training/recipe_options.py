@@ -1,0 +1,85 @@
+"""The options of a recipe on the command line."""
+
+import argparse
+from dataclasses import fields, replace
+from pathlib import Path
+
+from training.best_recipe import read_best
+from training.recipe import Recipe
+
+# Always written, so that a command stays true when a default changes.
+_ALWAYS_WRITTEN = frozenset({"epochs", "batch_size", "learning_rate", "seed", "threads"})
+
+
+def recipe_parser() -> argparse.ArgumentParser:
+    """The options, as a parent of the parsers that take them; one not given sets nothing."""
+    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument(
+        "--from-study",
+        type=Path,
+        metavar="FILE",
+        help="begin with the recipe that a search found: its best.json, or the study's folder;"
+        " the options below replace its settings",
+    )
+    parser.add_argument("--encoder", help="Hugging Face folder or hub name; default: the package")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument(
+        "--average-decay",
+        type=float,
+        metavar="SHARE",
+        help="use a moving average of the weights that keeps this share a step, 0.999 for one",
+    )
+    parser.add_argument(
+        "--patience",
+        type=int,
+        metavar="EPOCHS",
+        help="stop after so many epochs without a better mean dev F1, and use the best epoch's"
+        " weights; default: never stop, use the last",
+    )
+    parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="multiply in bfloat16: more than twice as fast where the processor has it",
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), help="default: CUDA where there is one"
+    )
+    parser.add_argument("--new-parameter-factor", type=float, help="of the rate, for new weights")
+    parser.add_argument("--weight-decay", type=float)
+    parser.add_argument("--warmup-share", type=float, help="of the steps")
+    parser.add_argument("--gradient-norm-limit", type=float)
+    parser.add_argument("--most-tokens", type=int, help="in a training example; longer are cut")
+    return parser
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """The recipe that options ask for.
+
+    Args:
+        options: of `recipe_parser`, and `threads`.
+
+    Raises:
+        BestRecipeInvalid: `--from-study` names no recipe.
+    """
+    study = getattr(options, "from_study", None)
+    base = read_best(study).recipe if study else Recipe()
+    names = {field.name for field in fields(Recipe)}
+    return replace(base, **{k: v for k, v in vars(options).items() if k in names})
+
+
+def command_of(recipe: Recipe) -> str:
+    """The command line that trains with a recipe, without the paths of this machine.
+
+    Args:
+        recipe: of `recipe_of`.
+    """
+    words = ["python -m training fine-tune --data DIR"]
+    for field in fields(Recipe):
+        value = getattr(recipe, field.name)
+        if field.name in _ALWAYS_WRITTEN or value != field.default:
+            option = f"--{field.name.replace('_', '-')}"
+            words.append(option if value is True else f"{option} {value}")
+    return " ".join(words)

@@ -1,0 +1,1 @@
+"""Made-up sentences, small enough to try the whole chain of training on."""

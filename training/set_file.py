@@ -1,0 +1,93 @@
+"""`set.json`: what a set's own folder says of it."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from training.readers.conll import Columns
+from training.readers.record import DataInvalid, read_text
+from training.readers.tag_schemes import Scheme
+
+SET_FILE = "set.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SetFile:
+    """The file's fields, each of which may be left out."""
+
+    title: str | None = None
+    licence: str | None = None  # SPDX identifier
+    unlabelled_types: frozenset[str] | None = None  # their mentions stand in the text as O
+    labels: dict[str, str | None] | None = None  # of the set to an entity type; None: to none
+    files: dict[str, str] = field(default_factory=dict)  # split to a name in the set's folder
+    columns: Columns = field(default_factory=Columns)
+
+
+_FIELDS: dict[str, tuple[type, str]] = {
+    "title": (str, "a string"),
+    "licence": (str, "a string"),
+    "unlabelled_types": (list, "a list of entity types"),
+    "labels": (dict, "an object from label to entity type"),
+    "files": (dict, "an object from split to file name"),
+    "scheme": (str, "a string"),
+    "token_column": (int, "a whole number"),
+    "tag_column": (int, "a whole number"),
+}
+
+
+def read_set_file(folder: Path) -> SetFile:
+    """Reads the file.
+
+    Args:
+        folder: the set's.
+
+    Returns:
+        The fields; all left out where there is no file.
+
+    Raises:
+        DataInvalid: it is not JSON, or a field is unknown or wrong.
+    """
+    path = folder / SET_FILE
+    if not path.is_file():
+        return SetFile()
+    try:
+        content = json.loads(read_text(path))
+    except ValueError as error:
+        raise DataInvalid(f"{path}: not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise DataInvalid(f"{path}: not an object: write {{'title': ...}}")
+    for name, value in content.items():
+        _check(path, name, value)
+    unlabelled = content.get("unlabelled_types")
+    return SetFile(
+        title=content.get("title"),
+        licence=content.get("licence"),
+        unlabelled_types=None if unlabelled is None else frozenset(unlabelled),
+        labels=content.get("labels"),
+        files=content.get("files", {}),
+        columns=Columns(
+            content.get("token_column", Columns().token),
+            content.get("tag_column", Columns().tag),
+            _scheme(path, content.get("scheme", Columns().scheme)),
+        ),
+    )
+
+
+def _check(path: Path, name: str, value: Any) -> None:
+    if name not in _FIELDS:
+        raise DataInvalid(f"{path}: unknown field '{name}': choose of {', '.join(_FIELDS)}")
+    kind, words = _FIELDS[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise DataInvalid(f"{path}: {name} is not {words}")
+    texts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
+    if not all(isinstance(text, str) or (text is None and name == "labels") for text in texts):
+        raise DataInvalid(f"{path}: {name} is not {words}")
+
+
+def _scheme(path: Path, name: str) -> Scheme:
+    try:
+        return Scheme(name)
+    except ValueError as error:
+        known = ", ".join(Scheme)
+        raise DataInvalid(f"{path}: scheme '{name}' is none of {known}") from error

@@ -1,0 +1,77 @@
+"""Speed: how many tokens a second models score, measured side by side."""
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.recognition import Scorer, pad
+
+_SEED = 20240607
+_UNIFORM_SENTENCES, _UNIFORM_TOKENS = 32, 24  # a full batch of sentences of the usual length
+_MIXED_ROWS = 512
+_MIXED_BATCH = 16
+# The fastest of some rounds counts: whatever else a machine does only slows a round down.
+_ROUNDS = 7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """The input of one run of a model."""
+
+    ids: NDArray[np.int64]  # int64 [batch, tokens]
+    mask: NDArray[np.int64]  # int64 [batch, tokens], 0 for padding
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are not padding."""
+        return int(self.mask.sum())
+
+
+def uniform_batches(rows: Sequence[NDArray[np.int64]]) -> list[Batch]:
+    """One batch of sentences of equal length.
+
+    Args:
+        rows: token ids, int64 [tokens] each, that fill it.
+    """
+    ids = np.resize(np.concatenate(rows), (_UNIFORM_SENTENCES, _UNIFORM_TOKENS))
+    return [Batch(ids, np.ones_like(ids))]
+
+
+def mixed_batches(rows: Sequence[NDArray[np.int64]]) -> list[Batch]:
+    """Batches of a sample of sentences, sorted by length as the service forms them.
+
+    Args:
+        rows: token ids, int64 [tokens] each.
+    """
+    rng = random.Random(_SEED)  # noqa: S311 - keeps no secret
+    sample = sorted(rng.sample(rows, min(len(rows), _MIXED_ROWS)), key=len)
+    return [Batch(*pad(sample[i : i + _MIXED_BATCH])) for i in range(0, len(sample), _MIXED_BATCH)]
+
+
+def tokens_per_s(scorers: Sequence[Scorer], batches: Sequence[Batch]) -> list[float]:
+    """Measures models in turns, so that a slow moment of the machine meets all of them.
+
+    Args:
+        scorers: the models.
+        batches: run one after the other; their padding does not count.
+
+    Returns:
+        Tokens a second of each model, in order.
+    """
+    fastest_s = [float("inf")] * len(scorers)
+    for _ in range(1 + _ROUNDS):  # the first also warms up
+        for i, scorer in enumerate(scorers):
+            fastest_s[i] = min(fastest_s[i], _duration_s(scorer, batches))
+    tokens = sum(batch.tokens for batch in batches)
+    return [tokens / duration_s for duration_s in fastest_s]
+
+
+def _duration_s(scorer: Scorer, batches: Sequence[Batch]) -> float:
+    started_ns = time.perf_counter_ns()
+    for batch in batches:
+        scorer.run(batch.ids, batch.mask)
+    return (time.perf_counter_ns() - started_ns) / 1e9

@@ -1,0 +1,258 @@
+"""Tracking: runs, their figures and their models in an MLflow store.
+
+The store is SQLite beside the runs, or the server that MLFLOW_TRACKING_URI names; MLflow reads that
+itself. Nothing is sent anywhere else.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Self
+
+from training.fine_tune import EpochReport
+from training.run import TrainingInterrupted
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_EXPERIMENT = "ner"
+_DATABASE_FILE = "mlflow.db"
+_ARTIFACTS_FOLDER = "mlartifacts"
+# Of the model among a run's artifacts.
+_MODEL = "model"
+
+
+class TrackingFailed(Exception):
+    """The store cannot be used, or lacks what was asked for; the message says what to change."""
+
+
+class TrackedRun:
+    """A run in the store; at its end it is finished, failed or, after Ctrl-C, killed.
+
+    Args:
+        client: of the store.
+        run_id: of the run.
+    """
+
+    def __init__(self, client: "MlflowClient", run_id: str) -> None:
+        self._client = client
+        self.run_id = run_id
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        stopped = isinstance(error, TrainingInterrupted | KeyboardInterrupt)
+        status = "FINISHED" if error is None else "KILLED" if stopped else "FAILED"
+        with _failures():
+            self._client.set_terminated(self.run_id, status)
+
+    def log_epoch(self, report: EpochReport) -> None:
+        """Writes the figures of an epoch.
+
+        Args:
+            report: what the epoch came to.
+
+        Raises:
+            TrackingFailed: the store does not answer.
+        """
+        self.log_figures(report.metrics, report.step)
+
+    def log_figures(self, figures: Mapping[str, float], step: int) -> None:
+        """Writes figures.
+
+        Args:
+            figures: by name.
+            step: on the axis that they are plotted over.
+
+        Raises:
+            TrackingFailed: the store does not answer.
+        """
+        with _failures():
+            for name, figure in figures.items():
+                self._client.log_metric(self.run_id, name, figure, step=step)
+
+    def log_files(self, files: Sequence[Path], folder: str) -> None:
+        """Keeps files.
+
+        Args:
+            files: of any kind.
+            folder: their place among the run's artifacts.
+
+        Raises:
+            TrackingFailed: the store does not answer.
+        """
+        with _failures():
+            for file in files:
+                self._client.log_artifact(self.run_id, str(file), folder)
+
+    def log_model(self, files: Sequence[Path], name: str, alias: str) -> None:
+        """Keeps a model, and registers it.
+
+        Args:
+            files: of the model.
+            name: of the registered model; made if it is new.
+            alias: points to this model from now on.
+
+        Raises:
+            TrackingFailed: the store does not answer, or refuses the alias.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with _failures():
+            for file in files:
+                self._client.log_artifact(self.run_id, str(file), _MODEL)
+            try:
+                self._client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            source = f"{self._client.get_run(self.run_id).info.artifact_uri}/{_MODEL}"
+            version = self._client.create_model_version(name, source, self.run_id)
+            self._client.set_registered_model_alias(name, alias, str(version.version))
+
+
+class TrackingStore:
+    """An MLflow store; made by `open_store`.
+
+    Args:
+        client: of the store.
+        artifacts: folder of the artifacts; None: the server decides.
+    """
+
+    def __init__(self, client: "MlflowClient", artifacts: Path | None) -> None:
+        self._client = client
+        self._artifacts = artifacts
+
+    def begin(self, name: str, settings: Mapping[str, str], tags: Mapping[str, str]) -> TrackedRun:
+        """Begins a run.
+
+        Args:
+            name: a person's word for it.
+            settings: what it learns with and from.
+            tags: what else to know.
+
+        Raises:
+            TrackingFailed: the store does not answer.
+        """
+        with _failures():
+            run = self._client.create_run(self._experiment(), run_name=name, tags=dict(tags))
+            for key, value in settings.items():
+                self._client.log_param(run.info.run_id, key, value)
+            return TrackedRun(self._client, run.info.run_id)
+
+    def go_on(self, run_id: str) -> TrackedRun:
+        """Goes on with a run that was stopped.
+
+        Args:
+            run_id: of the run.
+
+        Raises:
+            TrackingFailed: the store lacks it.
+        """
+        with _failures():
+            self._client.update_run(run_id, "RUNNING")
+            return TrackedRun(self._client, run_id)
+
+    def fetch(self, run_id: str, folder: Path) -> Path:
+        """Copies the model of a run out of the store.
+
+        Args:
+            run_id: of the run.
+            folder: gets a folder with the model.
+
+        Returns:
+            That folder.
+
+        Raises:
+            TrackingFailed: there is no such run, or it has no model.
+        """
+        with _failures():
+            return Path(self._client.download_artifacts(run_id, _MODEL, str(folder)))
+
+    def run_of(self, name: str, alias: str) -> str:
+        """The run that an alias points to.
+
+        Args:
+            name: of the registered model.
+            alias: of one of its versions.
+
+        Raises:
+            TrackingFailed: there is none.
+        """
+        with _failures():
+            run_id = self._client.get_model_version_by_alias(name, alias).run_id
+        if not run_id:
+            raise TrackingFailed(f"{name}@{alias} was registered without a run")
+        return run_id
+
+    def _experiment(self) -> str:
+        experiment = self._client.get_experiment_by_name(_EXPERIMENT)
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        place = self._artifacts.as_uri() if self._artifacts else None
+        return self._client.create_experiment(_EXPERIMENT, artifact_location=place)
+
+
+def open_store(root: Path) -> TrackingStore:
+    """Opens the server's store where MLFLOW_TRACKING_URI names one, else one in a folder.
+
+    Args:
+        root: the folder; made if it is missing.
+
+    Raises:
+        TrackingFailed: MLflow is not installed, or the store cannot be opened.
+    """
+    try:
+        mlflow = _mlflow()
+    except ImportError as error:
+        raise TrackingFailed(
+            f"{error.name} is not installed: install nerve[train], or give --no-tracking"
+        ) from error
+    with _failures():
+        if mlflow.is_tracking_uri_set():
+            return TrackingStore(mlflow.MlflowClient(), None)
+        root = root.absolute()
+        root.mkdir(parents=True, exist_ok=True)
+        address = f"sqlite:///{root / _DATABASE_FILE}"
+        return TrackingStore(mlflow.MlflowClient(address, address), root / _ARTIFACTS_FOLDER)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with warnings.catch_warnings():
+            # MLflow's own use of SQLAlchemy, of which no user can change anything.
+            warnings.simplefilter("ignore")
+            yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise TrackingFailed(f"tracking: {first_line} (--no-tracking does without)") from error
+
+
+def _mlflow() -> ModuleType:
+    """MLflow, which takes a second to import; it reports to its makers unless it is told not to."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow
+        import sqlalchemy  # noqa: F401 - the store needs it; its absence is told here
+        from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
+        from mlflow.telemetry import set_telemetry_client
+
+    if not MLFLOW_DISABLE_TELEMETRY.is_set():  # type: ignore[no-untyped-call]  # not annotated
+        MLFLOW_DISABLE_TELEMETRY.set(True)  # type: ignore[no-untyped-call]  # not annotated
+        set_telemetry_client()  # type: ignore[no-untyped-call]  # not annotated
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return mlflow
