@@ -32,7 +32,7 @@ bench: $(DEV)/.installed ## measure the services against the in-process ceiling
 	$(RUN) -m benchmarks
 
 train: $(DEV)/.installed ## the whole training chain on a small sample; DATA=folder: a new version (ARGS: options)
-	$(RUN) -m training train $(if $(DATA),--data $(DATA) $(BFLOAT16)) $(ARGS)
+	$(RUN) -m training train $(if $(DATA),--data $(DATA) --drop-duplicates $(BFLOAT16)) $(ARGS)
 
 evaluate: $(DEV)/.installed ## F1 of a model (MODEL=file.onnx DATA=folder, ARGS: options)
 	$(RUN) -m training evaluate --model $(MODEL) --data $(DATA) $(ARGS)
