@@ -23,7 +23,7 @@ from training.evaluation import Quality, evaluate, mean_quality
 from training.quantization import quantize
 from training.recognition import Recognizer
 from training.sensitivity import Sensitivity, sensitivities
-from training.speed import mixed_batches, tokens_per_s, uniform_batches
+from training.speed import MEASURED_S, mixed_batches, tokens_per_s, uniform_batches
 from training.static_quantization import Method, calibration_rows, quantize_statically
 
 _SEED = 20240607
@@ -116,7 +116,11 @@ def make_forms(
 
 
 def measure(
-    recognizer: Recognizer, forms: Sequence[Form], corpora: Sequence[Corpus], threads: int
+    recognizer: Recognizer,
+    forms: Sequence[Form],
+    corpora: Sequence[Corpus],
+    threads: int,
+    measured_s: float = MEASURED_S,
 ) -> list[Measured]:
     """Measures forms side by side.
 
@@ -125,12 +129,13 @@ def measure(
         forms: at least one.
         corpora: dev splits, at least two.
         threads: cores for F1 and independence; speed is always measured on one.
+        measured_s: how long each form is run to find each of its two speeds.
     """
     texts = [example.text for corpus in corpora for example in corpus.examples]
     rows = [w.ids for text in texts for w in recognizer.tokenizer.tokenize(text).windows]
     on_one_core = [_session(form, 1) for form in forms]
-    uniform = tokens_per_s(on_one_core, uniform_batches(rows))
-    mixed = tokens_per_s(on_one_core, mixed_batches(rows))
+    uniform = tokens_per_s(on_one_core, uniform_batches(rows), measured_s)
+    mixed = tokens_per_s(on_one_core, mixed_batches(rows), measured_s)
     sample = sample_texts(corpora, _INDEPENDENCE_TEXTS)
     result = []
     for form, of_uniform, of_mixed in zip(forms, uniform, mixed, strict=True):

@@ -15,7 +15,9 @@ _UNIFORM_SENTENCES, _UNIFORM_TOKENS = 32, 24  # a full batch of sentences of the
 _MIXED_ROWS = 512
 _MIXED_BATCH = 16
 # The fastest of some rounds counts: whatever else a machine does only slows a round down.
-_ROUNDS = 7
+MEASURED_S = 6.0
+# The first also warms up.
+_FEWEST_ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,18 +54,23 @@ def mixed_batches(rows: Sequence[NDArray[np.int64]]) -> list[Batch]:
     return [Batch(*pad(sample[i : i + _MIXED_BATCH])) for i in range(0, len(sample), _MIXED_BATCH)]
 
 
-def tokens_per_s(scorers: Sequence[Scorer], batches: Sequence[Batch]) -> list[float]:
+def tokens_per_s(
+    scorers: Sequence[Scorer], batches: Sequence[Batch], measured_s: float = MEASURED_S
+) -> list[float]:
     """Measures models in turns, so that a slow moment of the machine meets all of them.
 
     Args:
         scorers: the models.
         batches: run one after the other; their padding does not count.
+        measured_s: how long each model is run in all.
 
     Returns:
         Tokens a second of each model, in order.
     """
     fastest_s = [float("inf")] * len(scorers)
-    for _ in range(1 + _ROUNDS):  # the first also warms up
+    rounds, deadline_s = 0, time.perf_counter() + measured_s * len(scorers)
+    while rounds < _FEWEST_ROUNDS or time.perf_counter() < deadline_s:
+        rounds += 1
         for i, scorer in enumerate(scorers):
             fastest_s[i] = min(fastest_s[i], _duration_s(scorer, batches))
     tokens = sum(batch.tokens for batch in batches)

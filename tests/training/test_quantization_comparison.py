@@ -60,7 +60,7 @@ def test_every_form_of_a_model_is_made_and_measured(
     ranked = rank(float32_file, given, 1)
     assert sorted(each.matrix for each in ranked) == sorted(quantizable(onnx.load(float32_file)))
     forms = make_forms(float32_file, tmp_path, given, ranked)
-    measured = measure(recognizer, forms, corpora(), 1)
+    measured = measure(recognizer, forms, corpora(), 1, measured_s=0.01)
     assert [each.form for each in measured] == forms
     assert all(each.quality.keys() == {"a", "b"} for each in measured)
     assert all(each.uniform_tokens_per_s > 0 < each.mixed_tokens_per_s for each in measured)
@@ -121,5 +121,5 @@ def test_models_are_timed_equally_often_over_tokens_without_padding() -> None:
     (uniform,) = uniform_batches(rows(3))
     assert (uniform.ids.shape, uniform.tokens) == ((32, 24), 768)
     scorers = [CountingScorer(), CountingScorer()]
-    assert min(tokens_per_s(scorers, batches)) > 0
+    assert min(tokens_per_s(scorers, batches, 0.01)) > 0
     assert scorers[0].runs == scorers[1].runs > len(batches)
