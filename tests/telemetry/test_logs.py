@@ -91,8 +91,12 @@ def test_an_exception_is_written_without_its_message(capsys: pytest.CaptureFixtu
 
 
 async def test_asyncio_does_not_quote_the_exception_of_a_forgotten_task(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A library that other tests import sets loggers up for itself.
+    for name, value in (("disabled", False), ("propagate", True), ("level", logging.NOTSET)):
+        monkeypatch.setattr(logging.getLogger("asyncio"), name, value)
+    logging.getLogger("asyncio").manager._clear_cache()  # type: ignore[attr-defined]
     logs.configure("info")
     asyncio.get_running_loop().call_exception_handler(
         {"message": "Task exception was never retrieved", "exception": ValueError(_TEXT)}
