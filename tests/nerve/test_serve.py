@@ -92,6 +92,7 @@ async def test_one_ctrl_c_drains_the_gateway_and_then_inference(
     running = asyncio.create_task(stage.supervisor().run())
     printed = await until_ready(capsys)
     assert "/v1/entities -H 'content-type: application/json' -d '{\"text\": " in printed
+    await stage.until_noted("gateway started", "inference started")
     os.kill(os.getpid(), signal.SIGINT)
     assert await running == 0
     ends = ["gateway asked", "gateway ended", "inference asked", "inference ended"]
@@ -118,7 +119,7 @@ async def test_a_second_ctrl_c_kills_at_once(stage: Stage) -> None:
 async def test_a_service_that_does_not_drain_is_killed_and_the_other_drained(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    running = asyncio.create_task(stage.supervisor(gateway="stubborn", drain_s=0.2).run())
+    running = asyncio.create_task(stage.supervisor(gateway="stubborn", drain_s=1).run())
     await stage.until_noted("gateway started", "inference started")
     os.kill(os.getpid(), signal.SIGINT)
     assert await running == 1

@@ -27,8 +27,8 @@ def fake(journal: Path, manner: str) -> dict[str, str]:
 
 
 def wait_for_start(process: subprocess.Popen[bytes], journal: Path) -> None:
-    """Waits until the fake has installed its handler."""
-    while not journal.exists():
+    """Waits until the fake has installed its handler and said so, to the end of the line."""
+    while not (journal.exists() and journal.read_text().endswith("\n")):
         assert process.poll() is None
 
 
@@ -49,7 +49,7 @@ def test_when_the_starter_is_gone_the_module_drains(tmp_path: Path) -> None:
 
 def test_a_module_that_will_not_drain_is_ended_after_its_grace(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
-    with tethered("fake_service", 0.2, fake(journal, "stubborn")) as process:
+    with tethered("fake_service", 1, fake(journal, "stubborn")) as process:
         wait_for_start(process, journal)
         assert process.stdin is not None
         process.stdin.close()
