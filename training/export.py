@@ -3,6 +3,10 @@
 The graph is written down here rather than traced. A traced graph gets its fused attention from
 pattern matching, which silently finds nothing when a mask or a reshape is spelled another way.
 What is written is compared with what the checkpoint computes.
+
+Padding costs almost nothing: all but the attention itself works on the rows of the real tokens of a
+batch, float32 [rows, hidden], one after the other. Only what attends is laid out as a padded batch.
+Source: Zhai et al., ByteTransformer (2023), which leaves padding out of a batch the same way.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,31 +26,48 @@ OPSET = 18
 # Rounding: float32 holds 7 digits, logits stay below 20, and the sums run in another order.
 LOGIT_TOLERANCE = 1e-4
 
+# `places` are the places of the real tokens in the padded batch, int64 [rows]; `rows` is the way
+# back, int64 [batch, tokens]. A place of padding gets the row before it, which is never read: the
+# attention masks it as a key, and no one asks what it attends to.
 _MODEL = """<ir_version: 10, opset_import: ["": {opset}, "com.microsoft": 1]>
 token_classifier (int64[batch, tokens] input_ids, int64[batch, tokens] attention_mask)
     => (float[batch, tokens, {labels}] logits)
 {{
-    rows = Gather(word_rows, input_ids)
-    cases = Gather(word_cases, input_ids)
-    words = Gather(word_vectors, rows)
-    spelling = Gather(case_vectors, cases)
-    spelled = Add(words, spelling)
+    flat_mask = Reshape(attention_mask, one_axis)
+    real_places = NonZero(flat_mask)
+    places = Reshape(real_places, one_axis)
+    counted = CumSum(flat_mask, zero)
+    counted_before = Sub(counted, one_int)
+    flat_rows = Max(counted_before, zero)
+    shape = Shape(input_ids)
+    rows = Reshape(flat_rows, shape)
+    visible = Cast<to = 6>(attention_mask)
+    flat_ids = Reshape(input_ids, one_axis)
+    ids = Gather(flat_ids, places)
     length = Shape<start = 1, end = 2>(input_ids)
-    positions = Slice(position_vectors, zero, length)
+    position = Mod(places, length)
+    word_row = Gather(word_rows, ids)
+    word_case = Gather(word_cases, ids)
+    words = Gather(word_vectors, word_row)
+    spelling = Gather(case_vectors, word_case)
+    spelled = Add(words, spelling)
+    positions = Gather(position_vectors, position)
     embedded = Add(spelled, positions)
     {embedding_norm}
-    visible = Cast<to = 6>(attention_mask)
     {layers}
     scores = MatMul(x{n_layers}, classifier_weight)
-    logits = Add(scores, classifier_bias)
+    row_logits = Add(scores, classifier_bias)
+    logits = Gather(row_logits, rows)
 }}
 """
 _LAYER = """
-    query{i} = MatMul(x{i}, query_weight{i})
-    key{i} = MatMul(x{i}, key_weight{i})
-    value{i} = MatMul(x{i}, value_weight{i})
-    attended{i} = com.microsoft.MultiHeadAttention<num_heads = {heads}>
+    joined_rows{i} = MatMul(x{i}, attention_weight{i})
+    joined{i} = Gather(joined_rows{i}, rows)
+    query{i}, key{i}, value{i} = Split<axis = 2, num_outputs = 3>(joined{i})
+    padded_attended{i} = com.microsoft.MultiHeadAttention<num_heads = {heads}>
         (query{i}, key{i}, value{i}, attention_bias{i}, visible)
+    flat_attended{i} = Reshape(padded_attended{i}, row_shape)
+    attended{i} = Gather(flat_attended{i}, places)
     projected{i} = MatMul(attended{i}, projection_weight{i})
     attended_sum{i} = Add(projected{i}, x{i})
     shifted_sum{i} = Add(attended_sum{i}, projection_bias{i})
@@ -92,8 +113,9 @@ def onnx_model(network: BertForTokenClassification) -> onnx.ModelProto:
         network: made by `with_casing`.
 
     Returns:
-        A model with inputs `input_ids` and `attention_mask`, int64 [batch, tokens], and the output
-        `logits`, float32 [batch, tokens, labels].
+        A model with inputs `input_ids` and `attention_mask`, int64 [batch, tokens], at least one
+        real token among them, and the output `logits`, float32 [batch, tokens, labels]; those of
+        padding have no meaning.
 
     Raises:
         ExportFailed: the network uses an activation other than gelu.
@@ -180,7 +202,10 @@ def _embedding_tensors(network: BertForTokenClassification) -> dict[str, NDArray
     classifier = weights["classifier.weight"].T
     last_shift = _output_shift(weights, network.config.num_hidden_layers)
     return {
-        "zero": np.zeros(1, dtype=np.int64),
+        "zero": np.array(0, dtype=np.int64),
+        "one_int": np.array(1, dtype=np.int64),
+        "one_axis": np.array([-1], dtype=np.int64),
+        "row_shape": np.array([-1, network.config.hidden_size], dtype=np.int64),
         "last_axis": np.array([-1], dtype=np.int64),
         "epsilon": np.array(network.config.layer_norm_eps, dtype=np.float32),
         "word_rows": embedding.rows.numpy().astype(np.int32),
@@ -210,9 +235,7 @@ def _layer_tensors(network: BertForTokenClassification, i: int) -> dict[str, NDA
     biases = [weights[f"{own}.{part}.bias"] for part in ("query", "key", "value")]
     wide = weights[f"{prefix}.intermediate.dense.weight"].T
     return {
-        f"query_weight{i}": attention[0],
-        f"key_weight{i}": attention[1],
-        f"value_weight{i}": attention[2],
+        f"attention_weight{i}": np.hstack(attention),
         f"attention_bias{i}": np.concatenate(biases) + input_shift @ np.hstack(attention),
         f"projection_weight{i}": weights[f"{out}.dense.weight"].T,
         f"projection_bias{i}": weights[f"{out}.dense.bias"] + input_shift,

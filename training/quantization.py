@@ -22,8 +22,10 @@ _TABLE_LIMIT = 127
 # uint8 with 128 for zero; 127 on each side.
 _ACTIVATION_LIMIT = 127
 _ACTIVATION_ZERO = 128
-# A row of zeros must not be divided by zero; no true activation is this small.
+# A column of zeros must not be divided by zero; no true weight is this small.
 _SMALLEST_PEAK = 1e-8
+# The least value of gelu, -0.16997 at x = -0.7518: rows after it need no look at their negatives.
+_GELU_DEPTH = 0.17
 # The classifier is a thousandth of the work and the last step before the answer.
 _ALWAYS_FLOAT = frozenset({"classifier_weight"})
 # Below this a table of float32 costs less than the nodes that would restore it.
@@ -31,26 +33,33 @@ SMALLEST_TABLE_ROWS = 1024
 
 _HEADER = '<ir_version: 10, opset_import: ["": 18, "com.microsoft": 1]>'
 _ACTIVATION = """
-rows (float[batch, tokens, width] {x}) => (float[batch, tokens, width] {x}_scale) {{
-    {x}_highest = ReduceMax<keepdims = 1>({x}, last_axis)
-    {x}_lowest = ReduceMin<keepdims = 1>({x}, last_axis)
-    {x}_depth = Neg({x}_lowest)
-    {x}_peak = Max({x}_highest, {x}_depth, smallest_peak)
+rows (float[tokens, width] {x}) => (float[tokens] {x}_scale) {{
+    {peak}
     {x}_scale = Div({x}_peak, activation_limit)
-    {x}_rows = Flatten<axis = 2>({x})
-    {x}_row_scales = Reshape({x}_scale, one_axis)
-    {x}_count = Shape({x}_row_scales)
-    {x}_zeros = Expand(activation_zeros, {x}_count)
-    {x}_row_integers = QuantizeLinear<axis = 0>({x}_rows, {x}_row_scales, {x}_zeros)
-    {x}_shape = Shape({x})
-    {x}_integers = Reshape({x}_row_integers, {x}_shape)
+    {x}_column = Unsqueeze({x}_scale, last_axis)
+    {x}_integers = QuantizeLinear<axis = 0>({x}, {x}_scale, activation_zeros)
+}}
+"""
+# A row of zeros gets the scale 0: whatever its integers are, their products are 0 again.
+_PEAK = """
+    {x}_sizes = Abs({x})
+    {x}_peak = ReduceMax<keepdims = 0>({x}_sizes, last_axis)
+"""
+_GELU_PEAK = """
+    {x}_highest = ReduceMax<keepdims = 0>({x}, last_axis)
+    {x}_peak = Max({x}_highest, gelu_depth)
+"""
+_ZEROS = """
+zeros (float[tokens, width] {x}) => (uint8[tokens] activation_zeros) {{
+    activation_count = Shape<start = 0, end = 1>({x})
+    activation_zeros = Expand(activation_zero_row, activation_count)
 }}
 """
 _PRODUCT = """
-product (float[batch, tokens, width] {x}) => (float[batch, tokens, width] {y}) {{
+product (float[tokens, width] {x}) => (float[tokens, width] {y}) {{
     {y}_rows = com.microsoft.MatMulIntegerToFloat
         ({x}_integers, {w}_int8, one, {w}_scales, activation_zero)
-    {y} = Mul({y}_rows, {x}_scale)
+    {y} = Mul({y}_rows, {x}_column)
 }}
 """
 _LOOKUP = """
@@ -110,7 +119,8 @@ def quantized(
     """Replaces products with constant matrices, and look-ups in large tables, by int8 ones.
 
     Args:
-        model: float32; constants are initializers, opset 18 or above.
+        model: float32; constants are initializers, opset 18 or above; what is multiplied are rows,
+            [rows, width], as many in every product.
         smallest_table_rows: smaller tables stay float32.
         kept_float: names of matrices that stay float32.
 
@@ -121,6 +131,7 @@ def quantized(
     nodes: list[onnx.NodeProto] = []
     added: dict[str, NDArray[np.generic]] = _shared_tensors()
     quantized_rows: set[str] = set()
+    producers = {output: node.op_type for node in model.graph.node for output in node.output}
     for node in model.graph.node:
         weight = _constant_of(node, tensors, smallest_table_rows)
         if weight is None or weight in kept_float:
@@ -134,8 +145,9 @@ def quantized(
             part = quantize_columns(tensors[weight], WEIGHT_LIMIT)
             # Products of the same input, as query, key and value, share its integers.
             if node.input[0] not in quantized_rows:
+                zeros = [] if quantized_rows else _nodes(_ZEROS, {"x": node.input[0]})
                 quantized_rows.add(node.input[0])
-                nodes += _nodes(_ACTIVATION, {"x": node.input[0]})
+                nodes += zeros + _activation(node.input[0], producers[node.input[0]])
             nodes += _nodes(_PRODUCT, names | {"x": node.input[0]})
         added |= {f"{weight}_int8": part.integers, f"{weight}_scales": part.scales}
     result = onnx.ModelProto()
@@ -185,6 +197,12 @@ def _constant_of(
     return name if not is_table or len(tensor) >= smallest_table_rows else None
 
 
+def _activation(x: str, producer: str) -> list[onnx.NodeProto]:
+    """The nodes that make rows integers, from the operator that makes the rows."""
+    peak = _GELU_PEAK if producer == "BiasGelu" else _PEAK
+    return _nodes(_ACTIVATION.replace("{peak}", peak), {"x": x})
+
+
 def _tensors(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
@@ -193,10 +211,10 @@ def _shared_tensors() -> dict[str, NDArray[np.generic]]:
     return {
         "one": np.array(1, dtype=np.float32),
         "activation_zero": np.array(_ACTIVATION_ZERO, dtype=np.uint8),
-        "activation_zeros": np.array([_ACTIVATION_ZERO], dtype=np.uint8),
+        "activation_zero_row": np.array([_ACTIVATION_ZERO], dtype=np.uint8),
         "one_axis": np.array([-1], dtype=np.int64),
         "activation_limit": np.array(_ACTIVATION_LIMIT, dtype=np.float32),
-        "smallest_peak": np.array(_SMALLEST_PEAK, dtype=np.float32),
+        "gelu_depth": np.array(_GELU_DEPTH, dtype=np.float32),
         "last_axis": np.array([-1], dtype=np.int64),
     }
 

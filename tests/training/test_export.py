@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from transformers import BertForTokenClassification
@@ -11,6 +13,7 @@ from inference.runtime import Session
 from training.data import LABELS
 from training.export import LOGIT_TOLERANCE, ExportFailed, check_parity, export, onnx_model
 from training.network import TorchScorer
+from training.recognition import pad
 
 ROWS = [np.array([2, 5, 40, 6, 3]), np.array([2, *range(5, 45), 3]), np.array([2, 3])]
 
@@ -35,6 +38,19 @@ def test_the_file_computes_what_the_network_does(
     parity = check_parity(network, session, ROWS)
     assert parity.largest_difference < LOGIT_TOLERANCE
     assert parity.tokens == sum(map(len, ROWS))
+
+
+def test_padding_is_left_out_of_all_but_the_attention(
+    network: BertForTokenClassification, tmp_path: Path
+) -> None:
+    """However wide the batch is, the widest products see the real tokens alone."""
+    model = onnx_model(network)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("active1", 1, None))
+    onnx.save(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    ids, mask = pad(ROWS)
+    active = session.run(["active1"], {"input_ids": ids, "attention_mask": mask})[0]
+    assert active.shape == (mask.sum(), network.config.intermediate_size)
 
 
 def test_every_weight_matters_to_the_file(network: BertForTokenClassification) -> None:
