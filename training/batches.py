@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.data import LABELS, Corpus, Example, Span
+from training.mention_replacement import mentions_of, with_mentions_replaced
 from training.recipe import Recipe
 
 _OUTSIDE = LABELS.index("O")
@@ -54,7 +55,7 @@ def epoch_batches(
         epoch: from 1; each draws its own.
     """
     rng = _generator(recipe, epoch)
-    examples = _drawn(corpora, rng)
+    examples = _drawn(corpora, recipe.replaced_share, rng)
     rng.shuffle(examples)
     encoded = [encode(example, tokenizer, recipe.most_tokens) for example in examples]
     batches = list(_bucketed(encoded, recipe.batch_size))
@@ -70,7 +71,9 @@ def count_batches(corpora: Sequence[Corpus], recipe: Recipe, epoch: int) -> int:
         recipe: the settings.
         epoch: from 1.
     """
-    return math.ceil(len(_drawn(corpora, _generator(recipe, epoch))) / recipe.batch_size)
+    return math.ceil(
+        len(_drawn(corpora, recipe.replaced_share, _generator(recipe, epoch))) / recipe.batch_size
+    )
 
 
 def _generator(recipe: Recipe, epoch: int) -> random.Random:
@@ -78,8 +81,15 @@ def _generator(recipe: Recipe, epoch: int) -> random.Random:
     return random.Random(f"{recipe.seed}/{epoch}")  # noqa: S311 - shuffles, keeps no secret
 
 
-def _drawn(corpora: Sequence[Corpus], rng: random.Random) -> list[Example]:
-    return list(chain.from_iterable(passages(c.examples, rng) for c in corpora))
+def _drawn(corpora: Sequence[Corpus], share: float, rng: random.Random) -> list[Example]:
+    return list(chain.from_iterable(passages(_varied(c, share, rng), rng) for c in corpora))
+
+
+def _varied(corpus: Corpus, share: float, rng: random.Random) -> list[Example]:
+    if not share:
+        return corpus.examples
+    mentions = mentions_of(corpus.examples)
+    return [with_mentions_replaced(example, mentions, share, rng) for example in corpus.examples]
 
 
 def passages(examples: Sequence[Example], rng: random.Random) -> Iterator[Example]:

@@ -63,6 +63,7 @@ class TrainingRecord:
     average_decay: float = 0.0
     patience: int = 0
     device: str = "cpu"
+    teachers: tuple[str, ...] = ()  # the commands that trained them
 
 
 def save(
@@ -110,6 +111,7 @@ def load_record(folder: Path) -> TrainingRecord:
     """
     content = json.loads(_existing(folder / _RECORD_FILE).read_text("utf-8"))
     content["data"] = tuple(TrainedOn(**entry) for entry in content["data"])
+    content["teachers"] = tuple(content.get("teachers", ()))
     return TrainingRecord(**content)
 
 

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from statistics import fmean
 
 import torch
@@ -15,7 +16,7 @@ from inference.decoding import Decoder
 from inference.tokenization import Tokenizer as ServingTokenizer
 from training.batches import count_batches, epoch_batches
 from training.casing import cased_tokenizer, cased_vocabulary, uncased_pieces
-from training.checkpoint import TOKENIZER_FILE, TrainedOn, TrainingRecord, save
+from training.checkpoint import TOKENIZER_FILE, TrainedOn, TrainingRecord, load_record, save
 from training.data import LABELS, Corpus
 from training.early_stopping import BestEpoch
 from training.evaluation import evaluate
@@ -161,6 +162,7 @@ class Course:
             average_decay=self.recipe.average_decay,
             patience=self.recipe.patience,
             device=self.recipe.device,
+            teachers=tuple(load_record(Path(t)).command for t in self.recipe.teachers),
         )
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import BertForTokenClassification
 
 from training.averaging import AveragedWeights
 from training.batches import Batch
+from training.distillation import Teachers, distillation_loss
 from training.loss import marginal_loss
 from training.optimization import new_optimizer, new_schedule
 from training.recipe import Recipe, device_of
@@ -26,6 +27,8 @@ class Learner:
     optimizer: AdamW
     schedule: LambdaLR
     averages: AveragedWeights | None
+    teachers: Teachers | None
+    teachers_share: float
     device: torch.device
     bfloat16: bool
     gradient_norm_limit: float
@@ -45,6 +48,10 @@ class Learner:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             logits = self.network(input_ids=ids, attention_mask=mask).logits
         loss = marginal_loss(logits.float(), batch.allowed.to(self.device))
+        if self.teachers:
+            targets = self._targets(self.teachers, ids, mask)
+            taught = distillation_loss(logits.float(), targets, mask)
+            loss = torch.lerp(loss, taught, self.teachers_share)
         loss.backward()  # type: ignore[no-untyped-call]  # torch annotates it only in part
         nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_norm_limit)
         self.optimizer.step()
@@ -70,6 +77,10 @@ class Learner:
         """
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+
+    def _targets(self, teachers: Teachers, ids: Tensor, mask: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            return teachers.targets(ids, mask)
 
     def _parts(self) -> dict[str, Any]:
         parts = {
@@ -97,6 +108,8 @@ def new_learner(network: BertForTokenClassification, recipe: Recipe, steps: int)
         optimizer,
         new_schedule(optimizer, steps, recipe.warmup_share),
         AveragedWeights(network, recipe.average_decay) if recipe.average_decay else None,
+        Teachers.load(recipe.teachers, device) if recipe.teachers else None,
+        recipe.teachers_share,
         device,
         recipe.bfloat16,
         recipe.gradient_norm_limit,

@@ -78,7 +78,7 @@ were left out of training. {unlabelled}Trained by
     {command}
 
 {epochs} epochs, {steps:,} steps, batches of {batch_size}, AdamW with learning rate
-{learning_rate:g}, seed {seed}, matrix products in {precision}, {duration_s:,.0f} s.
+{learning_rate:g}, seed {seed}, matrix products in {precision}, {duration_s:,.0f} s.{teachers}
 
 ## Limits
 
@@ -124,6 +124,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         data="\n".join(_data_row(entry) for entry in manifest["data"]),
         unlabelled=_unlabelled(manifest),
         **{key: training[key] for key in _TRAINING_KEYS},
+        teachers=_teachers(training.get("teachers", [])),
         licence=manifest["licence"],
         share_alike=_SHARE_ALIKE if "-SA-" in manifest["licence"] else "",
     )
@@ -182,6 +183,14 @@ def _unlabelled(manifest: Mapping[str, Any]) -> str:
                 f'model was taught\n"O or {kind}", not "O". '
             )
     return sentences
+
+
+def _teachers(commands: Sequence[str]) -> str:
+    """What the teachers are, if there were any."""
+    if not commands:
+        return ""
+    listed = "\n".join(f"    {command}" for command in commands)
+    return f" Beside the annotation it learned\nthe mean of its teachers, trained by\n\n{listed}"
 
 
 def _row(*cells: str | float) -> str:

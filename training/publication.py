@@ -148,6 +148,7 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
             "batch_size": record.batch_size,
             "average_decay": record.average_decay,
             "patience": record.patience,
+            "teachers": list(record.teachers),
             "precision": record.precision,
             "device": record.device,
             "steps": record.steps,

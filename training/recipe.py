@@ -18,7 +18,10 @@ class Recipe:
     warmup_share: float = 0.06  # of the steps
     gradient_norm_limit: float = 1.0
     most_tokens: int = 256  # in a training example
+    replaced_share: float = 0.0  # of the examples with names, those that get other names
     average_decay: float = 0.0  # of the moving average of the weights, below 1; 0: none is taken
+    teachers: tuple[str, ...] = ()  # folders of checkpoints whose mean is learned too
+    teachers_share: float = 0.5  # of the loss, [0, 1]; the rest is the annotation's
     patience: int = 0  # epochs without a better mean dev F1 that end the run; 0: none ever do
     seed: int = 20240607
     bfloat16: bool = False  # matrix products only; weights and sums stay float32

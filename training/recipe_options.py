@@ -27,11 +27,24 @@ def recipe_parser() -> argparse.ArgumentParser:
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--seed", type=int)
     parser.add_argument(
+        "--replaced-share",
+        type=float,
+        metavar="SHARE",
+        help="put other names of their types into this share of the sentences with names",
+    )
+    parser.add_argument(
         "--average-decay",
         type=float,
         metavar="SHARE",
         help="use a moving average of the weights that keeps this share a step, 0.999 for one",
     )
+    parser.add_argument(
+        "--teachers",
+        nargs="+",
+        metavar="RUN",
+        help="folders of trained checkpoints: their mean is learned beside the annotation",
+    )
+    parser.add_argument("--teachers-share", type=float, help="of the loss; default: a half")
     parser.add_argument(
         "--patience",
         type=int,
@@ -81,5 +94,12 @@ def command_of(recipe: Recipe) -> str:
         value = getattr(recipe, field.name)
         if field.name in _ALWAYS_WRITTEN or value != field.default:
             option = f"--{field.name.replace('_', '-')}"
-            words.append(option if value is True else f"{option} {value}")
+            words.append(option if value is True else f"{option} {_written(value)}")
     return " ".join(words)
+
+
+def _written(value: object) -> str:
+    """A value on the command line; folders are of this machine, their number is the recipe's."""
+    if isinstance(value, tuple):
+        return " ".join(f"TEACHER{i}" for i in range(1, len(value) + 1))
+    return str(value)

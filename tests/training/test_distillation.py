@@ -1,0 +1,82 @@
+"""Teachers: trained networks whose mean another learns."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import BertForTokenClassification
+
+from training.checkpoint import TrainingRecord, load_record, save
+from training.data import find_sets, read_corpus
+from training.distillation import Teachers, distillation_loss
+from training.fine_tune import Recipe, Run, fine_tune
+
+IDS = torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]])
+MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+
+
+@pytest.fixture
+def teachers(
+    network: BertForTokenClassification,
+    tokenizer: Tokenizer,
+    record: TrainingRecord,
+    tmp_path: Path,
+) -> list[str]:
+    """Two checkpoints that disagree."""
+    folders = []
+    for i, factor in enumerate((1.0, -1.0)):
+        with torch.no_grad():
+            network.classifier.weight.mul_(factor)
+        folder = tmp_path / f"teacher{i}"
+        save(folder, network, tokenizer, replace(record, command=f"train teacher {i}"))
+        folders.append(str(folder))
+    return folders
+
+
+def test_the_targets_are_the_mean_of_the_distributions(teachers: list[str]) -> None:
+    both = Teachers.load(teachers, torch.device("cpu")).targets(IDS, MASK)
+    single = [Teachers.load([t], torch.device("cpu")).targets(IDS, MASK) for t in teachers]
+    assert torch.allclose(both, (single[0] + single[1]) / 2)
+    assert not torch.allclose(single[0], single[1])
+    assert torch.allclose(both.sum(-1), torch.ones(2, 4))
+
+
+def test_the_loss_is_least_at_the_targets_and_blind_to_padding() -> None:
+    targets = torch.rand(2, 4, 9).softmax(-1)
+    best = distillation_loss(targets.log(), targets, MASK)
+    moved = targets.log()
+    moved[1, 3] += torch.arange(9)
+    assert distillation_loss(moved, targets, MASK) == best
+    moved[0, 1] += torch.arange(9)
+    assert distillation_loss(moved, targets, MASK) > best
+
+
+def test_a_pupil_comes_near_to_its_teacher(
+    encoder: Path, data: Path, teachers: list[str], tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    """The teacher says otherwise than the annotation, so that no other lesson brings it there."""
+    corpora = [read_corpus(data, source, "train") for source in find_sets(data)]
+    ids = torch.tensor([tokenizer.encode("Tim Cook of Apple in Seoul .").ids])
+    distances = []
+    for share in (0.0, 1.0):
+        recipe = Recipe(
+            encoder=str(encoder),
+            epochs=8,
+            batch_size=8,
+            learning_rate=3e-3,
+            teachers=(teachers[0],),
+            teachers_share=share,
+            most_tokens=32,
+            threads=1,
+        )
+        pupil = tmp_path / f"pupil{share}"
+        fine_tune(recipe, corpora, [], Run(pupil, "train", None, state_steps=0))
+        said = [
+            Teachers.load([folder], torch.device("cpu")).targets(ids, torch.ones_like(ids))
+            for folder in (str(pupil), teachers[0])
+        ]
+        distances.append(float((said[0] - said[1]).abs().mean()))
+    assert distances[1] < 0.5 * distances[0]
+    assert load_record(tmp_path / "pupil1.0").teachers == ("train teacher 0",)

@@ -1,0 +1,74 @@
+"""Distillation: what trained models think of a batch, for another to learn beside the annotation.
+
+Several models that were trained apart are wrong in different places, so that their mean is right
+more often than any of them. One model that learns the mean costs what one model costs. Where a set
+does not annotate a type, the teachers' mean says where it occurs.
+
+Source: Hinton, Vinyals, Dean, Distilling the Knowledge in a Neural Network (2015).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+from transformers import BertForTokenClassification
+
+from training.checkpoint import load_cased
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Teachers:
+    """Trained networks that are asked together; their weights never move."""
+
+    networks: Sequence[BertForTokenClassification]
+
+    @classmethod
+    def load(cls, folders: Sequence[str], device: torch.device) -> Self:
+        """Reads checkpoints.
+
+        Args:
+            folders: of `training.checkpoint`; of the vocabulary that is trained with.
+            device: where they are asked.
+
+        Raises:
+            CheckpointInvalid: a folder is not a checkpoint.
+        """
+        networks = [load_cased(Path(folder)) for folder in folders]
+        for network in networks:
+            network.to(device)  # type: ignore[arg-type]  # the wrapper's annotation loses self
+        return cls(networks)
+
+    def targets(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The mean of the teachers' distributions.
+
+        Args:
+            ids: int64 [batch, tokens].
+            mask: int64 [batch, tokens], 0 for padding.
+
+        Returns:
+            Probabilities, float32 [batch, tokens, labels].
+        """
+        with torch.no_grad():
+            distributions = [
+                network(input_ids=ids, attention_mask=mask).logits.float().softmax(-1)
+                for network in self.networks
+            ]
+        return torch.stack(distributions).mean(0)
+
+
+def distillation_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Mean cross entropy between the teachers' distributions and the network's.
+
+    Args:
+        logits: float32 [batch, tokens, labels].
+        targets: float32 [batch, tokens, labels], of `Teachers.targets`.
+        mask: int64 [batch, tokens], 0 for padding.
+
+    Returns:
+        A scalar.
+    """
+    losses = -(targets * logits.log_softmax(-1)).sum(-1)
+    return losses[mask == 1].mean()
