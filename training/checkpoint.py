@@ -64,6 +64,7 @@ class TrainingRecord:
     patience: int = 0
     device: str = "cpu"
     teachers: tuple[str, ...] = ()  # the commands that trained them
+    temperature: float = 1.0  # that the logits are divided by, inside the classifier
 
 
 def save(
@@ -96,8 +97,26 @@ def save(
     network.config.architectures = [type(network).__name__]
     network.config.save_pretrained(folder)
     tokenizer.save(str(folder / TOKENIZER_FILE))
-    content = json.dumps(asdict(record), indent=2) + "\n"
-    (folder / _RECORD_FILE).write_text(content, "utf-8")
+    _write_record(folder, record)
+
+
+def scale_classifier(folder: Path, factor: float, record: TrainingRecord) -> None:
+    """Multiplies the logits of a checkpoint.
+
+    Args:
+        folder: the checkpoint.
+        factor: of every logit.
+        record: takes the place of its record.
+
+    Raises:
+        CheckpointInvalid: the folder is not a checkpoint.
+    """
+    path = _existing(folder / _WEIGHTS_FILE)
+    weights = load_file(path)
+    for name in ("classifier.weight", "classifier.bias"):
+        weights[name] = weights[name] * factor
+    save_file(weights, path, metadata={"format": "pt"})
+    _write_record(folder, record)
 
 
 def load_record(folder: Path) -> TrainingRecord:
@@ -155,6 +174,11 @@ def load_cased(folder: Path) -> BertForTokenClassification:
         cased_embedding(network).case.copy_(casing["vectors"])
     network.train(mode=False)
     return network
+
+
+def _write_record(folder: Path, record: TrainingRecord) -> None:
+    content = json.dumps(asdict(record), indent=2) + "\n"
+    (folder / _RECORD_FILE).write_text(content, "utf-8")
 
 
 def _existing(path: Path) -> Path:

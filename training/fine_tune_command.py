@@ -1,5 +1,6 @@
 """What the command `fine-tune` does: data to a model that is tracked."""
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -11,8 +12,11 @@ from training.commands import Workplace, dev_corpora
 from training.data import Corpus, read_training_corpora
 from training.fine_tune import Recipe, Run, fine_tune, ignore
 from training.interruption import Interruption
+from training.temperature import calibrate
 from training.tracking import TrackedRun, open_store
 from training.training_state import read_state
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ def run_fine_tune(
                 interrupted=interrupted,
             )
             fine_tune(recipe, trained, measured, run, tracked.log_epoch if tracked else ignore)
+        _log.info("temperature of the scores: %g", calibrate(place.run, measured))
         if tracked:
             files = [place.run / name for name in MODEL_FILES]
             tracked.log_model(files, options.name, options.alias)

@@ -60,7 +60,7 @@ F1 for each type, printed by the first command:
 
 Over the entities of all these sets together, printed by the same command. The expected calibration
 error, the mean distance of an entity's score from the share of entities that are right at that
-score, is {expected_error:.3f}. Asking the service for a `min_score` gives
+score, is {expected_error:.3f}.{temperature} Asking the service for a `min_score` gives
 
 | min_score | precision | recall | F1 |
 |---|---|---|---|
@@ -124,6 +124,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         data="\n".join(_data_row(entry) for entry in manifest["data"]),
         unlabelled=_unlabelled(manifest),
         **{key: training[key] for key in _TRAINING_KEYS},
+        temperature=_temperature(training.get("temperature", 1.0)),
         teachers=_teachers(training.get("teachers", [])),
         licence=manifest["licence"],
         share_alike=_SHARE_ALIKE if "-SA-" in manifest["licence"] else "",
@@ -183,6 +184,15 @@ def _unlabelled(manifest: Mapping[str, Any]) -> str:
                 f'model was taught\n"O or {kind}", not "O". '
             )
     return sentences
+
+
+def _temperature(temperature: float) -> str:
+    if temperature == 1.0:
+        return ""
+    return (
+        f" The logits are divided by\n{temperature:g}, which `fine-tune` found on these same"
+        " splits, so that on other text it will be larger."
+    )
 
 
 def _teachers(commands: Sequence[str]) -> str:

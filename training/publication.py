@@ -149,6 +149,7 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
             "average_decay": record.average_decay,
             "patience": record.patience,
             "teachers": list(record.teachers),
+            "temperature": record.temperature,
             "precision": record.precision,
             "device": record.device,
             "steps": record.steps,
