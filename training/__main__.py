@@ -26,6 +26,8 @@ from training.run import TrainingInterrupted
 from training.search_command import Searching, run_searching
 from training.search_space import DEFAULT_SPACE, SpaceInvalid
 from training.served_model import ServingFailed
+from training.speed import MEASURED_S
+from training.speed_command import run_speed
 from training.study import SearchRefused
 from training.tracking import TrackingFailed
 from training.training_state import StateInvalid
@@ -125,6 +127,13 @@ def parser() -> argparse.ArgumentParser:
         parents=[data, place],
         help="F1, speed and size of each way to make the model int8",
     )
+    _add_speed(
+        add(
+            "speed",
+            parents=[data, place],
+            help="tokens a second of the int8 file, beside those of the plain int8 export",
+        )
+    )
     publish = add(
         "publish",
         parents=[data, place, named, target],
@@ -164,6 +173,11 @@ def _data_parser(*, is_required: bool) -> argparse.ArgumentParser:
         help="do not learn sentences that are also measured; else they are refused",
     )
     return data
+
+
+def _add_speed(speed: argparse.ArgumentParser) -> None:
+    speed.add_argument("--seconds", type=float, default=MEASURED_S, help="of each figure")
+    speed.add_argument("--beside", type=Path, nargs="+", default=(), help="more ONNX files")
 
 
 def _add_search(search: argparse.ArgumentParser) -> None:
@@ -250,6 +264,8 @@ def _measure(place: commands.Workplace, options: argparse.Namespace) -> None:
             commands.run_batch_independence(place)
         case "document-agreement":
             commands.run_document_agreement(place, options.model)
+        case "speed":
+            run_speed(place, options.beside, options.seconds)
         case _:
             run_compare_quantization(place)
 

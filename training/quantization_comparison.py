@@ -1,10 +1,7 @@
 """The comparison of quantizations: F1, speed, size and independence of each form of one model."""
 
-import io
-import logging
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from training.batch_independence import (
 from training.data import LABELS, Corpus
 from training.evaluation import Quality, evaluate, mean_quality
 from training.quantization import quantize
+from training.quiet_quantizer import quiet_quantizer
 from training.recognition import Recognizer
 from training.sensitivity import Sensitivity, sensitivities
 from training.speed import MEASURED_S, mixed_batches, tokens_per_s, uniform_batches
@@ -106,7 +104,7 @@ def make_forms(
         Form(f"the same, {len(kept)} matrices float32", folder / "spared.onnx"),
     ]
     ordinary, min_max, percentile, per_token, spared = (form.file for form in forms[1:])
-    with _quiet():
+    with quiet_quantizer():
         quantize_ordinarily(float32, ordinary)
         quantize_statically(float32, min_max, calibration, Method.MIN_MAX)
         quantize_statically(float32, percentile, calibration, Method.PERCENTILE)
@@ -178,19 +176,6 @@ def _lines(measured: Sequence[Measured]) -> Iterator[str]:
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences onnxruntime's quantizers: they print, and log a line a tensor at the root."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        with redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        root.setLevel(level)
 
 
 def _session(form: Form, threads: int) -> Session:

@@ -33,13 +33,19 @@ class Batch:
         return int(self.mask.sum())
 
 
-def uniform_batches(rows: Sequence[NDArray[np.int64]]) -> list[Batch]:
+def uniform_batches(
+    rows: Sequence[NDArray[np.int64]],
+    sentences: int = _UNIFORM_SENTENCES,
+    tokens: int = _UNIFORM_TOKENS,
+) -> list[Batch]:
     """One batch of sentences of equal length.
 
     Args:
         rows: token ids, int64 [tokens] each, that fill it.
+        sentences: in the batch.
+        tokens: in each.
     """
-    ids = np.resize(np.concatenate(rows), (_UNIFORM_SENTENCES, _UNIFORM_TOKENS))
+    ids = np.resize(np.concatenate(rows), (sentences, tokens))
     return [Batch(ids, np.ones_like(ids))]
 
 
@@ -49,9 +55,25 @@ def mixed_batches(rows: Sequence[NDArray[np.int64]]) -> list[Batch]:
     Args:
         rows: token ids, int64 [tokens] each.
     """
-    rng = random.Random(_SEED)  # noqa: S311 - keeps no secret
-    sample = sorted(rng.sample(rows, min(len(rows), _MIXED_ROWS)), key=len)
-    return [Batch(*pad(sample[i : i + _MIXED_BATCH])) for i in range(0, len(sample), _MIXED_BATCH)]
+    return _batches(sorted(_sample(rows), key=len), _MIXED_BATCH)
+
+
+def unsorted_batches(rows: Sequence[NDArray[np.int64]]) -> list[Batch]:
+    """The same sample in batches as it comes, a third of them padding.
+
+    Args:
+        rows: token ids, int64 [tokens] each.
+    """
+    return _batches(_sample(rows), _MIXED_BATCH)
+
+
+def single_batches(rows: Sequence[NDArray[np.int64]]) -> list[Batch]:
+    """The same sample, each sentence alone.
+
+    Args:
+        rows: token ids, int64 [tokens] each.
+    """
+    return _batches(_sample(rows), 1)
 
 
 def tokens_per_s(
@@ -75,6 +97,15 @@ def tokens_per_s(
             fastest_s[i] = min(fastest_s[i], _duration_s(scorer, batches))
     tokens = sum(batch.tokens for batch in batches)
     return [tokens / duration_s for duration_s in fastest_s]
+
+
+def _sample(rows: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    rng = random.Random(_SEED)  # noqa: S311 - keeps no secret
+    return rng.sample(rows, min(len(rows), _MIXED_ROWS))
+
+
+def _batches(rows: Sequence[NDArray[np.int64]], size: int) -> list[Batch]:
+    return [Batch(*pad(rows[i : i + size])) for i in range(0, len(rows), size)]
 
 
 def _duration_s(scorer: Scorer, batches: Sequence[Batch]) -> float:

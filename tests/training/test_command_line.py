@@ -1,6 +1,7 @@
 """The whole chain on a tiny encoder, as a person runs it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ def test_train_ends_in_a_version_that_the_service_loads(
     assert main(["batch-independence", *place]) == 0
     model = models / "ner-en" / "1" / "model.onnx"
     assert main(["document-agreement", *place, "--model", str(model)]) == 0
+    assert main(["speed", *place, "--seconds", "0.01", "--beside", str(model)]) == 0
     figures, page = tmp_path / "figures.json", tmp_path / "errors.html"
     wanted = ["--model", str(model), "--json", str(figures), "--report", str(page)]
     assert main(["evaluate", *place, *wanted]) == 0
@@ -31,6 +33,9 @@ def test_train_ends_in_a_version_that_the_service_loads(
     assert "logits within" in output
     assert "expected calibration error" in output
     assert "int8, scale per token         0" in output
+    assert re.search(
+        r"16 sentences as they come +[0-9,]+ \(1\.00\)( +[0-9,]+ \([0-9.]+\)){2}", output
+    )
 
     served = Repository.load(models, "ner-en", 256, 1).get("", "")
     text = served.tokenizer.tokenize("Angela Merkel met Tim Cook .")
