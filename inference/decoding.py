@@ -3,12 +3,16 @@
 The labels of a text are its best legal BIO path: I-X only after B-X or I-X. Nearly always the best
 label of each word is legal already, and the search is not run.
 
+Most words are in no entity. So only the best label of each token is found for all of them at once;
+lists walk on from there, and probabilities are computed for the words of entities alone.
+
 Source: word aggregation as in Hugging Face's `TokenClassificationPipeline`; the search is
 Viterbi's (1967), with transitions that are either free or forbidden.
 """
 
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -66,59 +70,54 @@ class Decoder:
         if not tokenized.windows:
             return []
         owned = [rows[window.owned] for rows, window in zip(logits, tokenized.windows, strict=True)]
-        tokens = _softmax(owned[0] if len(owned) == 1 else np.concatenate(owned))
+        tokens = owned[0] if len(owned) == 1 else np.concatenate(owned)
         if aggregation is Aggregation.NONE:
             return self._tokens(tokenized, tokens)
         units = _units(tokenized, tokens, aggregation)
-        path = self._best_path(units.probabilities)
-        return self._entities(tokenized, units, path)
+        return self._entities(tokenized, units, self._best_path(units))
 
-    def _best_path(self, probabilities: NDArray[np.float32]) -> NDArray[np.intp]:
-        """The most probable legal labels, intp [units]."""
-        path: NDArray[np.intp] = probabilities.argmax(axis=1)
-        if self._may_start[path[0]] and self._allowed[path[:-1], path[1:]].all():
+    def _best_path(self, units: "_Units") -> list[int]:
+        """The most probable legal label of each unit."""
+        best = units.scores.argmax(axis=1).tolist()
+        path = [best[row] for row in units.rows]
+        allowed = self._allowed
+        if self._may_start[path[0]] and all(allowed[a][b] for a, b in pairwise(path)):
             return path
-        # Below the smallest normal float32 a probability is as good as zero, but its logarithm
-        # must stay finite: a forbidden step is the only minus infinity.
-        scores = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny), dtype=np.float64)
-        steps = np.where(self._allowed, 0.0, -np.inf)  # [from, to]
-        best = np.where(self._may_start, scores[0], -np.inf)
-        back = np.empty(scores.shape, dtype=np.intp)
-        for i in range(1, len(scores)):
-            candidates = best[:, None] + steps
-            back[i] = candidates.argmax(axis=0)
-            best = candidates.max(axis=0) + scores[i]
-        path[-1] = best.argmax()
-        for i in range(len(scores) - 1, 0, -1):
-            path[i - 1] = back[i, path[i]]
-        return path
+        return _search(units.scores[units.rows], np.array(allowed), np.array(self._may_start))
 
-    def _entities(
-        self, tokenized: TokenizedText, units: "_Units", path: NDArray[np.intp]
-    ) -> list[Entity]:
+    def _entities(self, tokenized: TokenizedText, units: "_Units", path: list[int]) -> list[Entity]:
+        outside = self._outside
+        named = [unit for unit, label in enumerate(path) if label != outside]
+        if not named:
+            return []
+        rows = units.scores.take([units.rows[unit] for unit in named], axis=0)
+        certain = _probabilities(rows, [path[unit] for unit in named])
         entities: list[Entity] = []
-        first = last = -1  # units of the entity that is open
-        label = ""
-        for unit in np.flatnonzero(path != self._outside).tolist():
+        first = 0  # of the open entity, counted among the named units
+        for here, unit in enumerate(named):
             tag = self._tags[path[unit]]
-            if label and (tag.begins or tag.label != label or unit != last + 1):
-                entities += _entity(tokenized, units, path, first, last, label)
-                label = ""
-            if not label:
-                first, label = unit, tag.label
-            last = unit
-        if label:
-            entities += _entity(tokenized, units, path, first, last, label)
+            following = self._tags[path[unit + 1]] if unit + 1 < len(path) else None
+            if following and following.label == tag.label and not following.begins:
+                continue
+            span = _span(tokenized, units.starts, named[first], unit)
+            if span.start < span.stop:
+                text, score = tokenized.text[span], sum(certain[first : here + 1])
+                score /= here + 1 - first
+                entities.append(Entity(text, tag.label, span.start, span.stop, score))
+            first = here + 1
         return entities
 
     def _tokens(self, tokenized: TokenizedText, tokens: NDArray[np.float32]) -> list[Entity]:
-        path = tokens.argmax(axis=1)
+        path = tokens.argmax(axis=1).tolist()
+        named = [token for token, label in enumerate(path) if label != self._outside]
+        if not named:
+            return []
+        scores = _probabilities(tokens.take(named, axis=0), [path[token] for token in named])
         entities = []
-        for i in np.flatnonzero(path != self._outside).tolist():
-            start, end = tokenized.spans[i]
+        for token, score in zip(named, scores, strict=True):
+            start, end = tokenized.spans[token]
             if start < end:
-                score = float(tokens[i, path[i]])
-                label = self.labels[path[i]]
+                label = self.labels[path[token]]
                 entities.append(Entity(tokenized.text[start:end], label, start, end, score))
         return entities
 
@@ -126,7 +125,9 @@ class Decoder:
 class _Units(NamedTuple):
     """What is labelled: the words of a text, or its tokens."""
 
-    probabilities: NDArray[np.float32]  # float32 [units, labels]
+    # float32 [rows, labels]: logarithms of probabilities, up to a constant of each row
+    scores: NDArray[np.float32]
+    rows: Sequence[int]  # the row that speaks for each unit
     starts: Sequence[int]  # first token of each unit
 
 
@@ -136,61 +137,82 @@ def _tag(label: str) -> _Tag:
     return _Tag(begins=False, label=label)
 
 
-def _transitions(tags: list[_Tag]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """What may follow what, bool [from, to], and what may come first, bool [labels]."""
+def _transitions(tags: list[_Tag]) -> tuple[list[list[bool]], list[bool]]:
+    """What may follow what, [from][to], and what may come first, [label]."""
     beginnings = {tag.label for tag in tags if tag.begins}
     # In a scheme without a B- for its type an I- may stand anywhere (IO, IOB1).
-    may_start = np.array([tag.begins or tag.label not in beginnings for tag in tags])
-    same = np.array([[a.label == b.label for b in tags] for a in tags])
-    return may_start[None, :] | same, may_start
+    may_start = [tag.begins or tag.label not in beginnings for tag in tags]
+    allowed = [
+        [free or a.label == b.label for b, free in zip(tags, may_start, strict=True)] for a in tags
+    ]
+    return allowed, may_start
 
 
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    exponentials: NDArray[np.float32] = np.exp(logits - logits.max(axis=1, keepdims=True))
-    exponentials /= exponentials.sum(axis=1, keepdims=True)
+def _search(
+    scores: NDArray[np.float32], allowed: NDArray[np.bool_], may_start: NDArray[np.bool_]
+) -> list[int]:
+    """The best legal path through scores, float32 [units, labels]: Viterbi's algorithm."""
+    steps = np.where(allowed, 0.0, -np.inf)  # [from, to]
+    best = np.where(may_start, scores[0].astype(np.float64), -np.inf)
+    back = np.empty(scores.shape, dtype=np.intp)
+    for i in range(1, len(scores)):
+        candidates = best[:, None] + steps
+        back[i] = candidates.argmax(axis=0)
+        best = candidates.max(axis=0) + scores[i]
+    path = [int(best.argmax())]
+    for i in range(len(scores) - 1, 0, -1):
+        path.append(int(back[i, path[-1]]))
+    return path[::-1]
+
+
+def _exponentials(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Numbers in proportion to the probabilities of each row, the greatest 1."""
+    exponentials: NDArray[np.float32] = np.exp(scores - scores.max(axis=1, keepdims=True))
     return exponentials
+
+
+def _probabilities(scores: NDArray[np.float32], labels: list[int]) -> list[float]:
+    """The probability of one label in each row."""
+    exponentials = _exponentials(scores)
+    rows, sums = exponentials.tolist(), exponentials.sum(axis=1).tolist()
+    return [row[label] / total for row, label, total in zip(rows, labels, sums, strict=True)]
 
 
 def _units(
     tokenized: TokenizedText, tokens: NDArray[np.float32], aggregation: Aggregation
 ) -> _Units:
     starts = tokenized.word_starts
-    if aggregation is Aggregation.SIMPLE:
-        return _Units(tokens, range(len(tokens)))
     if aggregation is Aggregation.FIRST:
-        return _Units(tokens[starts], starts)
+        return _Units(tokens, starts, starts)
+    if aggregation is Aggregation.SIMPLE:
+        every = range(len(tokens))
+        return _Units(tokens, every, every)
+    probabilities = _exponentials(tokens)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
     if aggregation is Aggregation.AVERAGE:
         sizes = np.diff(starts, append=len(tokens)).astype(np.float32)
-        means = np.add.reduceat(tokens, starts) / sizes[:, None]
-        return _Units(np.asarray(means, dtype=np.float32), starts)
-    ends = [*starts[1:], len(tokens)]
-    certainty = tokens.max(axis=1)
+        means = np.add.reduceat(probabilities, starts) / sizes[:, None]
+        # Below the smallest normal float32 a probability is as good as zero, but its logarithm
+        # must stay finite: a forbidden step is the only minus infinity.
+        scores = np.log(np.maximum(means, np.finfo(np.float32).tiny))
+        return _Units(np.asarray(scores, dtype=np.float32), range(len(starts)), starts)
+    certainty = probabilities.max(axis=1)
     surest = [
-        start + int(certainty[start:end].argmax()) for start, end in zip(starts, ends, strict=True)
+        start + int(certainty[start:end].argmax())
+        for start, end in pairwise([*starts, len(tokens)])
     ]
-    return _Units(tokens[surest], starts)
+    return _Units(tokens, surest, starts)
 
 
-def _entity(
-    tokenized: TokenizedText,
-    units: _Units,
-    path: NDArray[np.intp],
-    first: int,
-    last: int,
-    label: str,
-) -> list[Entity]:
-    """The entity of units [first, last], or none when it holds no visible character."""
+def _span(tokenized: TokenizedText, starts: Sequence[int], first: int, last: int) -> slice:
+    """The characters of units [first, last]; none when they hold no visible one."""
     text, spans = tokenized.text, tokenized.spans
-    next_token = units.starts[last + 1] if last + 1 < len(units.starts) else len(spans)
-    start, end = spans[units.starts[first]][0], spans[next_token - 1][1]
+    next_token = starts[last + 1] if last + 1 < len(starts) else len(spans)
+    start, end = spans[starts[first]][0], spans[next_token - 1][1]
     limit = spans[next_token][0] if next_token < len(spans) else len(text)
     while end < limit and unicodedata.category(text[end]) in _MARK_CATEGORIES:
         end += 1
     # Some tokenizers count the space before a word to it.
     while start < end and text[start].isspace():
         start += 1
-    if start >= end:
-        return []
-    rows = np.arange(first, last + 1)
-    score = float(units.probabilities[rows, path[first : last + 1]].mean())
-    return [Entity(text[start:end], label, start, end, score)]
+    return slice(start, end)
