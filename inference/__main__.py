@@ -6,6 +6,7 @@ import sys
 
 import uvloop
 
+from inference.calibration import chosen_split
 from inference.errors import ModelInvalid
 from inference.metrics import Metrics
 from inference.repository import Repository
@@ -37,11 +38,12 @@ def main() -> None:
 
 async def _serve(settings: Settings) -> None:
     metrics = Metrics()
-    repository = Repository.load(
-        settings.models_dir,
-        settings.default_model,
-        settings.window_tokens,
-        settings.threads_per_worker,
+    repository = _load(settings, settings.threads_per_worker or 1)
+    split = chosen_split(settings, repository)
+    if split.threads != (settings.threads_per_worker or 1):
+        repository = _load(settings, split.threads)
+    settings = settings.model_copy(
+        update={"workers": split.workers, "threads_per_worker": split.threads}
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -60,6 +62,12 @@ async def _serve(settings: Settings) -> None:
         await server.drain()
     finally:
         exposition.close()
+
+
+def _load(settings: Settings, threads: int) -> Repository:
+    return Repository.load(
+        settings.models_dir, settings.default_model, settings.window_tokens, threads
+    )
 
 
 if __name__ == "__main__":

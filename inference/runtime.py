@@ -17,12 +17,14 @@ class Session:
     """One model's weights, shared by every worker: concurrent runs are safe.
 
     Args:
+        path: the file that it was loaded from.
         session: an onnxruntime session with inputs `input_ids`, `attention_mask` and perhaps
             `token_type_ids`, int64 [batch, tokens], and one output float32 [batch, tokens, labels].
         labels: how many labels the output must have.
     """
 
-    def __init__(self, session: ort.InferenceSession, labels: int) -> None:
+    def __init__(self, path: Path, session: ort.InferenceSession, labels: int) -> None:
+        self._path = path
         self._session = session
         self._labels = labels
         self._needs_types = _TYPES in {node.name for node in session.get_inputs()}
@@ -62,7 +64,15 @@ class Session:
                 f"{path.name}: inputs must be {_IDS}, {_MASK} and at most {_TYPES},"
                 f" not {', '.join(sorted(inputs))}"
             )
-        return cls(session, labels)
+        return cls(path, session, labels)
+
+    def with_threads(self, threads: int) -> Self:
+        """The same model once more, with so many cores for each run.
+
+        Raises:
+            ModelInvalid: the file has gone.
+        """
+        return self.load(self._path, threads, self._labels)
 
     def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scores every label for every token.

@@ -53,7 +53,7 @@ class Server:
 
     def __init__(self, settings: Settings, repository: Repository, metrics: Metrics) -> None:
         self._settings = settings
-        workers = settings.workers or max(1, usable_cores() // settings.threads_per_worker)
+        workers = settings.workers or usable_cores()
         queue = BatchQueue(settings.batch_tokens, settings.queue_tokens)
         self._batcher = Batcher(queue, workers, metrics)
         limits = Limits(settings.max_texts, settings.max_text_chars, settings.queue_tokens)

@@ -27,8 +27,10 @@ class Settings(BaseSettings):
         le=4096,
         description="longest window of a long sentence; the model's limit caps it",
     )
-    workers: int = Field(0, ge=0, le=256, description="concurrent model runs; 0: one per core")
-    threads_per_worker: int = Field(1, ge=1, le=64, description="cores that one run uses")
+    workers: int = Field(0, ge=0, le=256, description="concurrent model runs; 0: measured at start")
+    threads_per_worker: int = Field(
+        0, ge=0, le=64, description="cores that one run uses; 0: measured at start"
+    )
     # A batch of 256 tokens already runs a token about as cheaply as one of 768 (5.4 against
     # 5.2 ms for each 24-token sentence) and keeps its members waiting a third as long.
     batch_tokens: int = Field(256, ge=8, le=65536, description="padded tokens in a batch")

@@ -8,6 +8,7 @@ import sys
 from nerve import VERSION, settings
 from nerve.ports import PortTaken
 from nerve.serve import Supervisor, plan
+from nerve.tune import tune
 
 _FAILED = 1
 _BAD_SETTING = 2
@@ -27,6 +28,11 @@ settings, from the environment:
   and every other GATEWAY_... and INFERENCE_... setting of the two services.
 
 The logs of both services go to standard error as JSON lines."""
+
+_TUNE = """\
+Measure on this machine how many model runs at a time, with how many threads each, answer most
+sentences: what the inference service does at start, printed. It reads the same INFERENCE_...
+settings; set what is found to start without measuring."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,8 +56,17 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="SECONDS",
         help="give up when the services are not ready by then (%(default)g)",
     )
+    serve.set_defaults(run=lambda chosen: _serve(chosen.timeout))
+    tuning = commands.add_parser(
+        "tune",
+        help="measure how the inference service should share the cores",
+        description=_TUNE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    tuning.set_defaults(run=lambda _: tune())
     options = parser.parse_args(arguments)
-    return _serve(options.timeout)
+    code: int = options.run(options)
+    return code
 
 
 def _serve(ready_timeout_s: float) -> int:

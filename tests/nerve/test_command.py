@@ -55,3 +55,11 @@ def test_a_bad_setting_is_told_with_its_name(
     monkeypatch.setenv("INFERENCE_PORT", "fifty")
     assert main(["serve"]) == 2
     assert capsys.readouterr().err.startswith("nerve: INFERENCE_PORT: ")
+
+
+def test_tuning_hands_on_what_the_service_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INFERENCE_MODELS_DIR", str(tmp_path / "none"))
+    assert main(["tune"]) == 2
+    assert "INFERENCE_MODELS_DIR" in capfd.readouterr().err
