@@ -1,5 +1,7 @@
 """What the inference service counts."""
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from inference.core import Timings
@@ -7,6 +9,7 @@ from inference.core import Timings
 _NS_PER_S = 1e9
 # From a tenth of a millisecond (tokenizing a sentence) to half a minute (a book), about 2.5 apart.
 _SECONDS = (1e-4, 2.5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)
+_STAGES = ("tokenize", "queue", "inference", "decode")
 _WINDOWS = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -15,7 +18,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._calls = Counter(
+        calls = Counter(
             "inference_calls_total",
             "Recognize calls by outcome (OK or the reason of the error).",
             ["outcome"],
@@ -24,13 +27,13 @@ class Metrics:
         self.calls_in_flight = Gauge(
             "inference_calls_in_flight", "Recognize calls under way.", registry=self.registry
         )
-        self._texts = Counter(
+        texts = Counter(
             "inference_texts_total",
             "Texts by outcome (OK or the reason of the error).",
             ["outcome"],
             registry=self.registry,
         )
-        self._stages = Histogram(
+        stages = Histogram(
             "inference_stage_seconds",
             "Time of a call in each stage, the longest of its windows.",
             ["stage"],
@@ -43,7 +46,7 @@ class Metrics:
             buckets=_WINDOWS,
             registry=self.registry,
         )
-        self._tokens = Counter(
+        tokens = Counter(
             "inference_tokens_total",
             "Tokens run, by kind: text or padding.",
             ["kind"],
@@ -58,24 +61,30 @@ class Metrics:
         self.waiting_tokens = Gauge(
             "inference_waiting_tokens", "Tokens that wait for a worker.", registry=self.registry
         )
+        # Finding the child of a label costs more than counting on it: each is found once.
+        self._calls = cache(calls.labels)
+        self._texts = cache(texts.labels)
+        self._tokenize, self._queue, self._inference, self._decode = map(stages.labels, _STAGES)
+        self._text_tokens, self._padding_tokens = map(tokens.labels, ("text", "padding"))
 
     def call(self, outcome: str, timings: Timings | None = None) -> None:
         """Counts a call that has ended; `timings` only when it was answered."""
-        self._calls.labels(outcome).inc()
+        self._calls(outcome).inc()
         if timings:
-            for stage in ("tokenize", "queue", "inference", "decode"):
-                nanoseconds: int = getattr(timings, f"{stage}_ns")
-                self._stages.labels(stage).observe(nanoseconds / _NS_PER_S)
+            self._tokenize.observe(timings.tokenize_ns / _NS_PER_S)
+            self._queue.observe(timings.queue_ns / _NS_PER_S)
+            self._inference.observe(timings.inference_ns / _NS_PER_S)
+            self._decode.observe(timings.decode_ns / _NS_PER_S)
 
     def text(self, outcome: str, texts: int = 1) -> None:
         """Counts texts with this outcome."""
-        self._texts.labels(outcome).inc(texts)
+        self._texts(outcome).inc(texts)
 
     def batch(self, windows: int, tokens: int, padded_tokens: int) -> None:
         """Counts a model run of `windows` rows with `tokens` of text in `padded_tokens`."""
         self._batch_windows.observe(windows)
-        self._tokens.labels("text").inc(tokens)
-        self._tokens.labels("padding").inc(padded_tokens - tokens)
+        self._text_tokens.inc(tokens)
+        self._padding_tokens.inc(padded_tokens - tokens)
 
     def dropped(self, reason: str, windows: int) -> None:
         """Counts windows that were dropped before they were run."""

@@ -123,30 +123,31 @@ def query_of(request: pb.RecognizeRequest) -> RecognizeQuery:
 
 
 def response_of(answer: RecognizeAnswer) -> pb.RecognizeResponse:
-    """Translates an answer."""
+    """Translates an answer.
+
+    Messages are made in their place: built apart and handed over, each would be copied.
+    """
     timings = answer.timings
-    return pb.RecognizeResponse(
-        model=answer.model,
-        version=answer.version,
-        results=[_text_result(result) for result in answer.results],
-        timings=pb.Timings(
-            tokenize_ns=timings.tokenize_ns,
-            queue_ns=timings.queue_ns,
-            inference_ns=timings.inference_ns,
-            decode_ns=timings.decode_ns,
-        ),
-    )
+    response = pb.RecognizeResponse(model=answer.model, version=answer.version)
+    response.timings.tokenize_ns = timings.tokenize_ns
+    response.timings.queue_ns = timings.queue_ns
+    response.timings.inference_ns = timings.inference_ns
+    response.timings.decode_ns = timings.decode_ns
+    for result in answer.results:
+        _fill(response.results.add(), result)
+    return response
 
 
-def _text_result(result: list[Entity] | TextRejected) -> pb.TextResult:
+def _fill(message: pb.TextResult, result: list[Entity] | TextRejected) -> None:
     if isinstance(result, TextRejected):
-        error = pb.TextError(reason=proto_reason(result.reason), detail=result.detail)
-        return pb.TextResult(error=error)
-    entities = [
-        pb.Entity(text=e.text, label=e.label, start=e.start, end=e.end, score=e.score)
-        for e in result
-    ]
-    return pb.TextResult(entities=pb.Entities(entities=entities))
+        message.error.reason = proto_reason(result.reason)
+        message.error.detail = result.detail
+        return
+    # Present also where it stays empty: a text without entities has an outcome.
+    message.entities.SetInParent()
+    add = message.entities.entities.add
+    for e in result:
+        add(text=e.text, label=e.label, start=e.start, end=e.end, score=e.score)
 
 
 def _model_version(state: VersionState) -> pb.ModelVersion:

@@ -94,6 +94,13 @@ async def test_several_texts_in_one_call(stub: "EntityRecognizerAsyncStub") -> N
     assert response.timings.inference_ns > 0
 
 
+async def test_a_text_without_entities_has_an_outcome(stub: "EntityRecognizerAsyncStub") -> None:
+    request = pb.RecognizeRequest(texts=["met in the", " "])
+    for result in (await stub.Recognize(request, timeout=10)).results:
+        assert result.WhichOneof("outcome") == "entities"
+        assert not result.entities.entities
+
+
 async def test_all_options(stub: "EntityRecognizerAsyncStub") -> None:
     options = pb.RecognizeOptions(
         labels=["LOC"], min_score=0.5, aggregation=pb.NONE, offset_unit=pb.BYTE
