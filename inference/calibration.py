@@ -29,10 +29,10 @@ _log = logs.get_logger(__name__)
 # 8 rows of some 24 tokens: what a busy service runs (news sentences have 20 to 30 tokens).
 _SENTENCE = "Angela Merkel met Tim Cook of Apple in Seoul, and nobody knew what to make of it."
 _BATCH = 8
-# Long enough for some ten runs of a small model in each trial, short enough for every start.
+# Long enough for some ten runs of a small model in each round, short enough for every start.
 _BUDGET_S = 1.2
-# Best of three: a neighbour on the machine disturbs one of them, seldom all.
-_ROUNDS = 3
+# Best of five: a neighbour on the machine disturbs some of them, seldom all.
+_ROUNDS = 5
 _MOST_THREADS = 8  # a run of a few hundred tokens has no work for more
 # Below this a difference is noise, and the split that answers a lone caller sooner is taken.
 _AS_GOOD = 0.97
