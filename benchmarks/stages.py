@@ -25,6 +25,7 @@ from inference.metrics import Metrics
 from inference.repository import Repository
 from inference.servicers.entity_recognizer import query_of, response_of
 from protos.ner.v1 import entity_recognizer_pb2 as pb
+from telemetry import logs
 
 _ROOT = Path(__file__).parent.parent
 _SENTENCES = 1_000
@@ -44,6 +45,7 @@ def main() -> None:
     if sys.argv[1:] == [_EMPTY]:
         uvloop.run(_serve_nothing())
         return
+    logs.configure("warning")
     print(f"{'stage':34} CPU us/sentence")
     for name, cost_us in {**_grpc_us(), **_stages_us()}.items():
         print(f"{name:34} {cost_us:8.1f}")
