@@ -1,0 +1,100 @@
+"""One scenario: a load generator in its own process, and the services' counters around it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.counters import Counters
+from benchmarks.plan import Plan
+from benchmarks.recorder import Load
+from benchmarks.services import Services
+
+_ROOT = Path(__file__).parent.parent
+# Beyond the plan's own time: start, drain, and the patience of the generator.
+_MORE_TIME_S = 60.0
+
+
+class ScenarioFailed(Exception):
+    """A scenario's figures would mean nothing: calls failed, or answers were wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What callers and servers saw in one scenario."""
+
+    load: Load
+    inference_cpu_s: float
+    gateway_cpu_s: float
+    padding_share: float  # of the tokens that were run
+    mean_batch: float  # windows in a model run
+    inference_peak_mib: float  # since the start of the service
+    gateway_peak_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    inference_cpu_s: float
+    gateway_cpu_s: float
+    counters: Counters
+
+
+def measure(plan: Plan, services: Services) -> Measurement:
+    """Runs a plan against the services.
+
+    Raises:
+        ScenarioFailed: a call failed, or an answer was wrong.
+    """
+    snapshots: list[_Snapshot] = []
+    result: list[dict[str, Any]] = []
+    with generating(plan) as lines:
+        for line in lines:
+            if line["event"] in ("begin", "end"):
+                snapshots.append(_snapshot(services))
+            else:
+                result.append(line)
+    load = _load(plan, result)
+    before, after = snapshots
+    counted = after.counters.since(before.counters)
+    return Measurement(
+        load,
+        after.inference_cpu_s - before.inference_cpu_s,
+        after.gateway_cpu_s - before.gateway_cpu_s,
+        counted.padding_share,
+        counted.mean_batch,
+        services.inference.peak_memory_mib(),
+        services.gateway.peak_memory_mib(),
+    )
+
+
+@contextmanager
+def generating(plan: Plan) -> Iterator[Iterator[dict[str, Any]]]:
+    """A running load generator, as the lines that it says; it is ended with the context."""
+    command = [sys.executable, "-m", "benchmarks.generator", plan.to_json()]
+    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE) as process:  # noqa: S603
+        try:
+            if process.stdout is None:
+                raise RuntimeError("a pipe was asked for")
+            yield map(json.loads, process.stdout)
+            process.wait(_MORE_TIME_S)
+        finally:
+            process.kill()
+    if process.returncode:
+        raise ScenarioFailed(f"{plan.way}: the load generator ended: see its message above")
+
+
+def _load(plan: Plan, result: list[dict[str, Any]]) -> Load:
+    name = f"{plan.way}, {plan.connections} connections, {plan.texts_per_call} texts a call"
+    faults = [fault for line in result for fault in line.get("faults", ())]
+    if faults:
+        raise ScenarioFailed(f"{name}: {'; '.join(faults)}")
+    (found,) = (line for line in result if line["event"] == "load")
+    return Load(**{key: value for key, value in found.items() if key != "event"})
+
+
+def _snapshot(services: Services) -> _Snapshot:
+    return _Snapshot(services.inference.cpu_s(), services.gateway.cpu_s(), services.counters())

@@ -1,0 +1,160 @@
+"""The ways in: how texts become calls, and what an answer says, for REST and gRPC."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from google.protobuf.message_factory import GetMessageClass
+
+from benchmarks import grpc_client, http1
+from benchmarks.http1 import Http1Connection
+from benchmarks.protocol import Call, ClientConnection
+from protos.ner.v1 import entity_recognizer_pb2 as pb
+
+_SERVICE = pb.DESCRIPTOR.services_by_name["EntityRecognizer"]
+_STREAM_METHOD = "RecognizeStream"
+_PRIORITY = "priority"
+_REST_OK = frozenset({200})
+_GRPC_OK = frozenset({grpc_client.OK})
+
+
+class Way(StrEnum):
+    """A protocol and a method."""
+
+    REST = "REST"
+    GRPC = "gRPC"
+    STREAM = "gRPC stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An entity of an answer."""
+
+    text: str
+    label: str
+    start: int  # code points
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One text of a call, with what came back for it."""
+
+    text: str
+    entities: list[Found]
+
+
+class Codec(Protocol):
+    """Turns texts into calls and answers into entities."""
+
+    def connect(self) -> ClientConnection:
+        """Makes the client's end of a connection."""
+
+    def call(self, texts: Sequence[str], *, bulk: bool) -> Call:
+        """Encodes a call; `bulk` marks it as work that may wait, where the service knows that."""
+
+    def answered(self, call: Call, body: bytes) -> list[Answered]:
+        """Reads an answer; raises ValueError when it is none, or not for every text."""
+
+
+def codec(way: Way, authority: str, *, bulk_is_known: bool = False) -> Codec:
+    """The codec of a way.
+
+    Args:
+        way: the way.
+        authority: `host:port`.
+        bulk_is_known: whether the gateway's schema has the field `priority`.
+    """
+    if way is Way.REST:
+        return Rest(authority, bulk_is_known=bulk_is_known)
+    return Grpc(authority, is_stream=way is Way.STREAM)
+
+
+def stream_exists() -> bool:
+    """Whether the contract has the method of the stream scenario."""
+    return _STREAM_METHOD in _SERVICE.methods_by_name
+
+
+class Rest:
+    """`POST /v1/entities`: `text` for one text, `texts` for several.
+
+    Args:
+        authority: `host:port` of the gateway.
+        bulk_is_known: whether a request may hold `priority`.
+    """
+
+    path = "/v1/entities"
+
+    def __init__(self, authority: str, *, bulk_is_known: bool) -> None:
+        self._authority = authority
+        self._bulk_is_known = bulk_is_known
+
+    def connect(self) -> ClientConnection:
+        """One HTTP/1.1 connection."""
+        return Http1Connection()
+
+    def call(self, texts: Sequence[str], *, bulk: bool) -> Call:
+        """Encodes a call."""
+        body: dict[str, object] = {"text": texts[0]} if len(texts) == 1 else {"texts": list(texts)}
+        if bulk and self._bulk_is_known:
+            body[_PRIORITY] = "bulk"
+        encoded = json.dumps(body, ensure_ascii=False).encode()
+        return Call(http1.encode(self._authority, self.path, encoded), _REST_OK, len(texts))
+
+    def answered(self, call: Call, body: bytes) -> list[Answered]:
+        """Reads an answer."""
+        asked = json.loads(call.wire.partition(b"\r\n\r\n")[2])
+        texts = [asked["text"]] if "text" in asked else asked["texts"]
+        answer = json.loads(body)
+        results = [answer] if "text" in asked else answer["results"]
+        return [
+            Answered(
+                text,
+                [Found(e["text"], e["label"], e["start"], e["end"]) for e in result["entities"]],
+            )
+            for text, result in zip(texts, results, strict=True)
+        ]
+
+
+class Grpc:
+    """`Recognize`, or messages of `RecognizeStream`.
+
+    Args:
+        authority: `host:port` of the inference service.
+        is_stream: whether calls are messages of one stream a connection.
+    """
+
+    def __init__(self, authority: str, *, is_stream: bool) -> None:
+        self._authority = authority
+        self._is_stream = is_stream
+        method = _SERVICE.methods_by_name[_STREAM_METHOD if is_stream else "Recognize"]
+        self._path = f"/{_SERVICE.full_name}/{method.name}"
+        self._request = GetMessageClass(method.input_type)
+        self._response = GetMessageClass(method.output_type)
+
+    def connect(self) -> ClientConnection:
+        """One HTTP/2 connection."""
+        if self._is_stream:
+            return grpc_client.StreamConnection(self._authority, self._path)
+        return grpc_client.UnaryConnection(self._authority, self._path)
+
+    def call(self, texts: Sequence[str], *, bulk: bool) -> Call:
+        """Encodes a call."""
+        request = pb.RecognizeRequest(texts=texts)
+        priority = pb.RecognizeOptions.DESCRIPTOR.fields_by_name.get(_PRIORITY)
+        if bulk and priority is not None:
+            setattr(request.options, _PRIORITY, priority.enum_type.values_by_name["BULK"].number)
+        return Call(grpc_client.encode(request.SerializeToString()), _GRPC_OK, len(texts))
+
+    def answered(self, call: Call, body: bytes) -> list[Answered]:
+        """Reads an answer."""
+        texts = pb.RecognizeRequest.FromString(call.wire[5:]).texts
+        answer = pb.RecognizeResponse.FromString(body)
+        if any(result.HasField("error") for result in answer.results):
+            raise ValueError("a text was answered with an error")
+        return [
+            Answered(text, [Found(e.text, e.label, e.start, e.end) for e in r.entities.entities])
+            for text, r in zip(texts, answer.results, strict=True)
+        ]
