@@ -10,10 +10,10 @@ SOURCES := gateway inference telemetry nerve training benchmarks tests requireme
 INSTALL := install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench train evaluate protos protos-check fmt lock up down clean
+.PHONY: help serve test check bench bench-smoke train evaluate protos protos-check fmt lock up down clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-8s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-11s %s\n", $$1, $$2}'
 
 serve: $(SERVE)/.installed ## start both services on the shipped model (GATEWAY_PORT, INFERENCE_PORT)
 	@$(SERVE)/bin/python -m nerve serve
@@ -28,8 +28,11 @@ check: $(DEV)/.installed protos-check ## what CI runs: format, lint, types, impo
 	$(DEV)/bin/lint-imports
 	$(RUN) -m pytest
 
-bench: $(DEV)/.installed ## measure the services against the in-process ceiling
-	$(RUN) -m benchmarks
+bench: $(DEV)/.installed ## measure the services against the in-process ceiling (ARGS: options)
+	$(RUN) -m benchmarks $(ARGS)
+
+bench-smoke: $(DEV)/.installed ## only see that the benchmark runs (under a minute)
+	$(RUN) -m benchmarks --smoke
 
 train: $(DEV)/.installed ## the whole training chain on a small sample; DATA=folder: a new version (ARGS: options)
 	$(RUN) -m training train $(if $(DATA),--data $(DATA) --drop-duplicates $(BFLOAT16)) $(ARGS)

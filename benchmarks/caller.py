@@ -1,4 +1,4 @@
-"""One caller: a socket, the client's end of a protocol, and the calls that wait for their answers."""
+"""One caller: a socket, the client's end of a protocol, and the calls that wait for answers."""
 
 import socket
 from collections import deque
@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from benchmarks.protocol import CONNECTION_LOST, LEFT, Call, ClientConnection
 
-_READ_BYTES = 1 << 18
+# Room for most answers; a buffer of more than 128 KiB would be mapped and unmapped each time.
+_READ_BYTES = 1 << 14
 _CONNECT_TIMEOUT_S = 30.0
 
 Connect = Callable[[], ClientConnection]
@@ -31,9 +32,7 @@ class Caller:
         selector: says when there is something to read, or room to write; its data is the caller.
     """
 
-    def __init__(
-        self, address: tuple[str, int], connect: Connect, selector: BaseSelector
-    ) -> None:
+    def __init__(self, address: tuple[str, int], connect: Connect, selector: BaseSelector) -> None:
         self._address = address
         self._connect = connect
         self._selector = selector

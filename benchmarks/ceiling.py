@@ -1,83 +1,132 @@
 """The raw ceiling: the same model on the same cores, in process, without a server.
 
 Tokenize, run, decode; sorted by length, so that almost nothing is padding; the best of the ways to
-share the cores. No server can be faster than this with this model; all figures are ratios to it.
+share the cores. All figures are ratios to it. Machines drift, so it is measured at both ends of a
+benchmark; the setting is chosen once.
 """
 
-import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
+from typing import Self
 
-import numpy as np
-
+from benchmarks.in_process import Batching, InProcess
 from inference.cores import usable_cores
-from inference.repository import Model, Repository
 
-_BATCHES = (1, 8, 32)
+_BATCHINGS = (
+    Batching(rows=1), Batching(rows=8), Batching(rows=32),
+    Batching(padded_tokens=256), Batching(padded_tokens=512), Batching(padded_tokens=1024),
+)  # fmt: skip
+# The search is short, so the best settings of it are compared again on the whole corpus.
+_FINALISTS = 3
+_ALONE_TEXTS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A way to share the cores."""
+
+    workers: int
+    threads_per_worker: int
+    batching: Batching
 
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """The best that the cores did."""
+    """The most that the cores do with a corpus, in one setting."""
 
-    sentences_per_s: float
     workers: int
     threads_per_worker: int
-    batch: int
-    alone_p50_ms: float  # one sentence at a time on one thread, tokenized and decoded
+    batching: str
+    texts_per_s: list[float]  # one for each time that it was measured
+
+    @property
+    def rate_per_s(self) -> float:
+        """Texts a second: the mean of the measurements."""
+        return mean(self.texts_per_s)
 
 
-def measure(models: Path, sentences: Sequence[str]) -> Ceiling:
-    """Runs the sentences in every setting and keeps the best.
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """One text at a time: medians, one for each time that it was measured, in milliseconds."""
+
+    one_thread_p50_ms: list[float]
+    all_cores_p50_ms: list[float]
+
+    @property
+    def best_p50_ms(self) -> float:
+        """What a caller in this process would wait: the better of the two."""
+        return min(mean(self.one_thread_p50_ms), mean(self.all_cores_p50_ms))
+
+
+class CeilingMeter:
+    """Measures the ceilings of some corpora, again and again in the settings found at first.
 
     Args:
-        models: the model repository.
-        sentences: the corpus.
+        models: the model, once for each way to share the cores: by workers and threads.
+        corpora: texts by the name of their corpus; `sentences` must be among them.
     """
-    cores = usable_cores()
-    best: tuple[float, int, int, int] = (0, 0, 0, 0)
-    alone_ms = 0.0
-    for workers in sorted({1, cores}):
-        threads = cores // workers
-        model = Repository.load(models, "", window_tokens=512, threads=threads).get("", "")
-        if threads == 1:
-            alone_ms = _alone_ms(model, sentences)
-        for batch in _BATCHES:
-            started = time.perf_counter()
-            _run_all(model, sentences, workers, batch)
-            rate = len(sentences) / (time.perf_counter() - started)
-            best = max(best, (rate, workers, threads, batch))
-    return Ceiling(*best, alone_ms)
 
+    def __init__(
+        self, models: Mapping[tuple[int, int], InProcess], corpora: Mapping[str, Sequence[str]]
+    ) -> None:
+        self._models = models
+        self._corpora = corpora
+        self._settings: dict[str, Setting] = {}
+        self._rates: dict[str, list[float]] = {name: [] for name in corpora}
+        self._alone: list[tuple[float, float]] = []
 
-def _run_all(model: Model, sentences: Sequence[str], workers: int, batch: int) -> None:
-    texts = [model.tokenizer.tokenize(sentence) for sentence in sentences]
-    texts.sort(key=lambda text: text.tokens)
+    @classmethod
+    def load(cls, models: Path, window_tokens: int, corpora: Mapping[str, Sequence[str]]) -> Self:
+        """Loads the default model of a repository, with windows as the service has them."""
+        cores = usable_cores()
+        shares = {(workers, cores // workers) for workers in (1, max(1, cores // 2), cores)}
+        loaded = {share: InProcess.load(models, window_tokens, *share) for share in sorted(shares)}
+        return cls(loaded, corpora)
 
-    def run(start: int) -> None:
-        chosen = texts[start : start + batch]
-        rows = [text.windows[0].ids for text in chosen]
-        ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = row
-            mask[i, : len(row)] = 1
-        logits = model.session.run(ids, mask)
-        for i, text in enumerate(chosen):
-            model.decoder.decode(text, [logits[i, : len(rows[i])]])
+    def search(self, share: float) -> None:
+        """Finds the setting that answers each corpus fastest.
 
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(run, range(0, len(texts), batch)))
+        Args:
+            share: of each corpus, with which every setting is tried.
+        """
+        settings = [Setting(*cores, one) for cores in self._models for one in _BATCHINGS]
+        for name, texts in self._corpora.items():
+            sample = texts[: max(1, int(len(texts) * share))]
+            ranked = sorted(settings, key=lambda one: self._rate(one, sample), reverse=True)
+            self._settings[name] = max(
+                ranked[:_FINALISTS],
+                key=lambda one: self._rate(one, texts),
+            )
 
+    def measure(self) -> None:
+        """Measures every corpus, and single sentences, once more."""
+        for name, texts in self._corpora.items():
+            self._rates[name].append(self._rate(self._settings[name], texts))
+        sample = self._corpora["sentences"][:_ALONE_TEXTS]
+        one_thread = max(self._models, key=lambda share: share[0])
+        all_cores = min(self._models, key=lambda share: share[0])
+        self._alone.append(
+            (
+                self._models[one_thread].alone_p50_ms(sample),
+                self._models[all_cores].alone_p50_ms(sample),
+            )
+        )
 
-def _alone_ms(model: Model, sentences: Sequence[str]) -> float:
-    times = []
-    for sentence in sentences[:200]:
-        started = time.perf_counter_ns()
-        text = model.tokenizer.tokenize(sentence)
-        ids = text.windows[0].ids[None, :]
-        model.decoder.decode(text, [model.session.run(ids, np.ones_like(ids))[0]])
-        times.append(time.perf_counter_ns() - started)
-    return float(np.median(times)) / 1e6
+    def ceilings(self) -> dict[str, Ceiling]:
+        """What was measured so far, by corpus."""
+        return {
+            name: Ceiling(
+                one.workers, one.threads_per_worker, str(one.batching), list(self._rates[name])
+            )
+            for name, one in self._settings.items()
+        }
+
+    def alone(self) -> Alone:
+        """What single sentences took so far."""
+        return Alone([one for one, _ in self._alone], [every for _, every in self._alone])
+
+    def _rate(self, setting: Setting, texts: Sequence[str]) -> float:
+        model = self._models[setting.workers, setting.threads_per_worker]
+        return model.texts_per_s(texts, setting.batching)

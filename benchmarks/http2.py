@@ -67,7 +67,11 @@ class Http2Connection:
 
     def opening(self) -> bytes:
         """The preface, with no header table for the peer and windows that nothing fills."""
-        settings = ((_HEADER_TABLE_SIZE, 0), (_ENABLE_PUSH, 0), (_INITIAL_WINDOW, _OUR_WINDOW_BYTES))
+        settings = (
+            (_HEADER_TABLE_SIZE, 0),
+            (_ENABLE_PUSH, 0),
+            (_INITIAL_WINDOW, _OUR_WINDOW_BYTES),
+        )
         return (
             _PREFACE
             + frame(_SETTINGS, 0, 0, b"".join(_SETTING.pack(*one) for one in settings))

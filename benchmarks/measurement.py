@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ def measure(plan: Plan, services: Services) -> Measurement:
                 snapshots.append(_snapshot(services))
             else:
                 result.append(line)
-    load = _load(plan, result)
+    load = load_of(plan, result)
     before, after = snapshots
     counted = after.counters.since(before.counters)
     return Measurement(
@@ -87,13 +87,18 @@ def generating(plan: Plan) -> Iterator[Iterator[dict[str, Any]]]:
         raise ScenarioFailed(f"{plan.way}: the load generator ended: see its message above")
 
 
-def _load(plan: Plan, result: list[dict[str, Any]]) -> Load:
-    name = f"{plan.way}, {plan.connections} connections, {plan.texts_per_call} texts a call"
-    faults = [fault for line in result for fault in line.get("faults", ())]
+def load_of(plan: Plan, said: Sequence[dict[str, Any]]) -> Load:
+    """What a load generator's lines tell.
+
+    Raises:
+        ScenarioFailed: a call failed, or an answer was wrong.
+    """
+    faults = [fault for line in said for fault in line.get("faults", ())]
     if faults:
+        name = f"{plan.way}, {plan.connections} connections, {plan.texts_per_call} texts a call"
         raise ScenarioFailed(f"{name}: {'; '.join(faults)}")
-    (found,) = (line for line in result if line["event"] == "load")
-    return Load(**{key: value for key, value in found.items() if key != "event"})
+    (found,) = (line for line in said if line["event"] == "load")
+    return Load.of(found)
 
 
 def _snapshot(services: Services) -> _Snapshot:

@@ -1,4 +1,4 @@
-"""What a load generator knows of a protocol: bytes out, bytes in, statuses; no sockets, no clock."""
+"""What a load generator knows of a protocol: bytes and statuses; no sockets, no clock."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

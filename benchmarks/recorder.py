@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
 
 import numpy as np
 
@@ -34,6 +35,11 @@ class Load:
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
         return asdict(self)
+
+    @classmethod
+    def of(cls, line: dict[str, Any]) -> Self:
+        """Reads what `as_dict` gave; more fields do no harm."""
+        return cls(**{key.name: line[key.name] for key in fields(cls)})
 
 
 class Recorder:

@@ -144,7 +144,7 @@ class Grpc:
         """Encodes a call."""
         request = pb.RecognizeRequest(texts=texts)
         priority = pb.RecognizeOptions.DESCRIPTOR.fields_by_name.get(_PRIORITY)
-        if bulk and priority is not None:
+        if bulk and priority is not None and priority.enum_type is not None:
             setattr(request.options, _PRIORITY, priority.enum_type.values_by_name["BULK"].number)
         return Call(grpc_client.encode(request.SerializeToString()), _GRPC_OK, len(texts))
 

@@ -10,7 +10,7 @@ FIRST_NAMES: Final = (
 SURNAMES: Final = (
     "Merkel Cook Okonjo-Iweala Messi Curie Haddad Tanaka Rossi Nowak Al-Sayed Fernández Lindqvist"
     " Patel Dubois Moreno Petrova Mensah Hosseini Laurent van_Dijk Okafor Bergström Iyer Rahman"
-    " Sørensen Vega Mahmood Yılmaz Carter O'Neill Horvat Chen Weber Diallo Silva Kim Farouk"
+    " Sørensen Vega Mahmood Yilmaz Carter O'Neill Horvat Chen Weber Diallo Silva Kim Farouk"
     " Ivanova Byrne Washington"
 ).split()
 PLACES: Final = (

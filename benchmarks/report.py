@@ -1,0 +1,83 @@
+"""What a benchmark found, as records: for JSON, table, plot and targets."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.ceiling import Alone, Ceiling
+from benchmarks.interactive import Interactive
+from benchmarks.measurement import Measurement
+from benchmarks.scenario import Kind, Scenario
+
+_PER = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One scenario with its ratios."""
+
+    scenario: Scenario
+    measurement: Measurement
+    ceiling_per_s: float  # texts a second of the scenario's corpus
+
+    @property
+    def of_ceiling(self) -> float:
+        """Sentences a second as a share of the ceiling."""
+        return self.measurement.load.sentences_per_s / self.ceiling_per_s
+
+    def per_thousand(self, seconds: float) -> float:
+        """Processor seconds for each 1,000 sentences."""
+        return seconds * _PER / self.measurement.load.sentences
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole benchmark."""
+
+    machine: dict[str, Any]
+    seed: int
+    ceilings: dict[str, Ceiling]  # by corpus
+    alone: Alone
+    rows: list[Row]
+    interactive: list[Interactive]
+    left_out: list[str]  # what was not measured, and why
+
+    def row(self, kind: Kind, callers: int) -> Row | None:
+        """The closed loop of so many callers on the sentences, if it was run."""
+        for row in self.rows:
+            one = row.scenario
+            if (one.kind, one.callers, one.corpus) == (kind, callers, "sentences") and (
+                one.ceiling_share is None
+            ):
+                return row
+        return None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: the records with the figures that are derived from them."""
+        return {
+            "machine": self.machine,
+            "seed": self.seed,
+            "ceilings": {
+                name: asdict(one) | {"rate_per_s": one.rate_per_s}
+                for name, one in self.ceilings.items()
+            },
+            "alone": asdict(self.alone),
+            "scenarios": [_row(row) for row in self.rows],
+            "interactive": [asdict(one) | {"p99_ratio": one.p99_ratio} for one in self.interactive],
+            "left_out": self.left_out,
+        }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    measurement = row.measurement
+    return (
+        asdict(row.scenario)
+        | {
+            "name": row.scenario.name,
+            "loop": row.scenario.loop,
+            "of_ceiling": row.of_ceiling,
+            "inference_cpu_s_per_1000": row.per_thousand(measurement.inference_cpu_s),
+            "gateway_cpu_s_per_1000": row.per_thousand(measurement.gateway_cpu_s),
+            "generator_cpu_s_per_1000": row.per_thousand(measurement.load.generator_cpu_s),
+        }
+        | asdict(measurement)
+    )

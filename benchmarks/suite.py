@@ -1,0 +1,111 @@
+"""A whole benchmark, from the first ceiling to the last; prints each line as it is measured."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.ceiling import Ceiling, CeilingMeter
+from benchmarks.corpus import CORPORA
+from benchmarks.interactive import Interactive, measure_interactive
+from benchmarks.measurement import Measurement, measure
+from benchmarks.plan import Plan
+from benchmarks.report import Report, Row
+from benchmarks.scenario import Kind, Scenario, Size, scenarios
+from benchmarks.services import Services, started
+from benchmarks.table import progress
+from benchmarks.ways import Way, stream_exists
+from inference.settings import read_settings
+
+SEED = 20261124
+_NO_STREAM = "gRPC stream, because the contract has no method RecognizeStream"
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """What is to be measured.
+
+    Attributes:
+        models: the model repository.
+        kinds: which scenarios.
+        connections: of the closed loops.
+        size: how long, with how many texts.
+    """
+
+    models: Path
+    kinds: Collection[Kind]
+    connections: Collection[int]
+    size: Size
+
+    def run(self) -> Report:
+        """Measures it: the ceilings before and after the services.
+
+        Raises:
+            ScenarioFailed: a call failed, or an answer was wrong.
+        """
+        chosen = scenarios(self.kinds, self.connections)
+        left_out = []
+        if Kind.STREAM in self.kinds and not stream_exists():
+            chosen = [one for one in chosen if one.kind is not Kind.STREAM]
+            left_out.append(_NO_STREAM)
+        meter = self._meter({"sentences", *(one.corpus for one in chosen)})
+        meter.search(self.size.search_share)
+        meter.measure()
+        print(progress(meter.ceilings()))
+        with started(self.models) as services:
+            measured = [(one, self._measure(one, services, meter.ceilings())) for one in chosen]
+            interactive = self._interactive(services) if Kind.INTERACTIVE in self.kinds else []
+        meter.measure()
+        ceilings = meter.ceilings()
+        print(progress(ceilings))
+        rows = [Row(one, found, ceilings[one.corpus].rate_per_s) for one, found in measured]
+        return Report(
+            machine.describe(), SEED, ceilings, meter.alone(), rows, interactive, left_out
+        )
+
+    def _meter(self, corpora: Collection[str]) -> CeilingMeter:
+        texts = {name: CORPORA[name](self._texts(name), SEED) for name in sorted(corpora)}
+        return CeilingMeter.load(self.models, read_settings().window_tokens, texts)
+
+    def _measure(
+        self, scenario: Scenario, services: Services, ceilings: Mapping[str, Ceiling]
+    ) -> Measurement:
+        ceiling_per_s = ceilings[scenario.corpus].rate_per_s
+        share = scenario.ceiling_share
+        plan = replace(
+            self._plan(scenario.way, services),
+            corpus=scenario.corpus,
+            corpus_texts=self._texts(scenario.corpus),
+            connections=scenario.connections,
+            depth=scenario.depth,
+            texts_per_call=scenario.texts_per_call,
+            rate_per_s=None if share is None else share * ceiling_per_s,
+        )
+        measurement = measure(plan, services)
+        print(progress(ceilings, Row(scenario, measurement, ceiling_per_s)), flush=True)
+        return measurement
+
+    def _interactive(self, services: Services) -> list[Interactive]:
+        return [
+            measure_interactive(
+                replace(self._plan(way, services), measure_s=self.size.interactive_s), services
+            )
+            for way in (Way.GRPC, Way.REST)
+        ]
+
+    def _texts(self, corpus: str) -> int:
+        return self.size.mixed if corpus == "mixed" else self.size.sentences
+
+    def _plan(self, way: Way, services: Services) -> Plan:
+        is_rest = way is Way.REST
+        return Plan(
+            way=way,
+            authority=services.rest_authority if is_rest else services.grpc_authority,
+            corpus="sentences",
+            corpus_texts=self._texts("sentences"),
+            seed=SEED,
+            connections=1,
+            measure_s=self.size.measure_s,
+            warm_up_s=self.size.warm_up_s,
+            bulk_is_known=is_rest and services.bulk_is_known(),
+        )
