@@ -169,8 +169,9 @@ class Driver:
     def _end(self, caller: Caller, ended: Sequence[Ended], now_ns: int) -> None:
         recorder = self._recorder
         for one in ended:
-            if recorder.wants_sample() and one.status in one.call.accepts:
-                recorder.samples.append((one.call, caller.body))
+            call = one.call
+            if recorder.wants_sample() and call.is_checked and one.status in call.accepts:
+                recorder.sample(call, caller.body)
             recorder.record(one, now_ns)
             self._idle.append(caller)
 

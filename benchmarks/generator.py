@@ -9,7 +9,7 @@ import json
 import sys
 import time
 
-from benchmarks import answers
+from benchmarks import answers, mischief
 from benchmarks.corpus import CORPORA
 from benchmarks.driver import Driver, Mark
 from benchmarks.plan import Plan
@@ -51,6 +51,8 @@ def main() -> None:
 
 
 def _calls(plan: Plan, ways: Codec) -> list[Call]:
+    if plan.is_mischief:
+        return mischief.calls(plan.way, plan.authority, plan.corpus_texts, plan.seed)
     texts = CORPORA[plan.corpus](plan.corpus_texts, plan.seed)
     size = plan.texts_per_call
     whole = len(texts) // size * size
@@ -59,7 +61,7 @@ def _calls(plan: Plan, ways: Codec) -> list[Call]:
 
 def _schedule(plan: Plan, end_ns: int) -> Schedule:
     if plan.rate_per_s is None:
-        return ClosedLoop(end_ns)
+        return ClosedLoop(end_ns, plan.calls)
     now_ns = time.perf_counter_ns()
     return OpenLoop(poisson_arrivals(now_ns, end_ns, plan.rate_per_s, plan.seed))
 

@@ -50,8 +50,8 @@ def measure_interactive(plan: Plan, services: Services) -> Interactive:
         measure_s=plan.warm_up_s + plan.measure_s + _START_S,
     )
     idle = measure(single, services)
-    with generating(bulk) as lines:
-        next(lines)  # "begin": from now on it saturates the service
+    with generating(bulk) as generator:
+        next(generator.lines)  # "begin": from now on it saturates the service
         beside = measure(single, services)
-        said = list(lines)
+        said = list(generator.lines)
     return Interactive(plan.way, idle.load, beside.load, load_of(bulk, said))

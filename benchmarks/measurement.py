@@ -51,8 +51,8 @@ def measure(plan: Plan, services: Services) -> Measurement:
     """
     snapshots: list[_Snapshot] = []
     result: list[dict[str, Any]] = []
-    with generating(plan) as lines:
-        for line in lines:
+    with generating(plan) as generator:
+        for line in generator.lines:
             if line["event"] in ("begin", "end"):
                 snapshots.append(_snapshot(services))
             else:
@@ -71,15 +71,31 @@ def measure(plan: Plan, services: Services) -> Measurement:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """A load generator that runs in its own process."""
+
+    process: subprocess.Popen[bytes]
+    lines: Iterator[dict[str, Any]]  # what it says, when it says it
+
+    def has_ended(self) -> bool:
+        """Whether its process is over."""
+        return self.process.poll() is not None
+
+
 @contextmanager
-def generating(plan: Plan) -> Iterator[Iterator[dict[str, Any]]]:
-    """A running load generator, as the lines that it says; it is ended with the context."""
+def generating(plan: Plan) -> Iterator[Generator]:
+    """A running load generator; it is ended with the context.
+
+    Raises:
+        ScenarioFailed: it ended by an error of its own.
+    """
     command = [sys.executable, "-m", "benchmarks.generator", plan.to_json()]
     with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE) as process:  # noqa: S603
         try:
             if process.stdout is None:
                 raise RuntimeError("a pipe was asked for")
-            yield map(json.loads, process.stdout)
+            yield Generator(process, map(json.loads, process.stdout))
             process.wait(_MORE_TIME_S)
         finally:
             process.kill()

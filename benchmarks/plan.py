@@ -22,6 +22,8 @@ class Plan:
     depth: int = 1  # calls under way on each connection
     texts_per_call: int = 1
     rate_per_s: float | None = None  # calls a second whether answered or not; none: closed loop
+    calls: int | None = None  # ends a closed loop before its time is up
+    is_mischief: bool = False  # the calls of a soak instead of the corpus
     bulk: bool = False  # marked as work that may wait
     bulk_is_known: bool = False  # whether the gateway takes that mark
 

@@ -24,6 +24,7 @@ class Call:
     extra_headers: bytes = b""  # gRPC alone: fields of this call, as HPACK
     leave_after_ms: float | None = None  # when the caller goes away without waiting for the answer
     hangs_up: bool = False  # it leaves by closing the connection, where the protocol has a choice
+    is_checked: bool = True  # whether the answer must hold what its texts ask for
 
 
 class ClientConnection(Protocol):

@@ -50,13 +50,19 @@ class Recorder:
         self.failures: Counter[int] = Counter()
         self.late_ns: list[int] = []
         self.ended = 0
+        self._next_sample = 0
         self._intended_ns: list[int] = []
         self._finished_ns: list[int] = []
         self._texts: list[int] = []
 
     def wants_sample(self) -> bool:
         """Whether the answer that ends now should be looked at later."""
-        return self.ended % _SAMPLE_EVERY == 0 and len(self.samples) < _MOST_SAMPLES
+        return self.ended >= self._next_sample and len(self.samples) < _MOST_SAMPLES
+
+    def sample(self, call: Call, body: bytes) -> None:
+        """Keeps an answer to be looked at later."""
+        self.samples.append((call, body))
+        self._next_sample = self.ended + _SAMPLE_EVERY
 
     def record(self, ended: Ended, finished_ns: int) -> None:
         """Takes a call that ended."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx
 import psutil
@@ -79,13 +80,14 @@ class Services:
 
 
 @contextmanager
-def started(models: Path) -> Iterator[Services]:
+def started(models: Path, messages: IO[bytes] | None = None) -> Iterator[Services]:
     """Starts both services, waits until they answer, and stops them at the end.
 
     The environment is handed on, so that a setting can be tried: INFERENCE_WORKERS=1 and so on.
 
     Args:
         models: the model repository.
+        messages: where their messages go; none: to standard error.
 
     Raises:
         RuntimeError: one of them ended; its message stands on standard error.
@@ -105,7 +107,9 @@ def started(models: Path) -> Iterator[Services]:
         "GATEWAY_LOG_LEVEL": "warning",
     }
     children = [
-        subprocess.Popen([sys.executable, "-m", name], cwd=_ROOT, env=environment)  # noqa: S603
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", name], cwd=_ROOT, env=environment, stderr=messages
+        )
         for name in ("inference", "gateway")
     ]
     try:
