@@ -18,7 +18,7 @@ _RESULTS = Path(__file__).parent / "results"
 _EXIT_MISSED = 1
 _EXIT_FAILED = 2
 _SIZES = {"full": FULL, "quick": QUICK, "smoke": SMOKE}
-_SMOKE_CONNECTIONS = (1, 8)
+_SMOKE_CONNECTIONS = (1, 4)
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ class Size:
 FULL = Size(5.0, 1.0, 14.0, 2_000, 400, 0.3)
 QUICK = Size(3.0, 0.5, 8.0, 1_000, 200, 0.3)
 # 32 texts are the least that a bulk call needs.
-SMOKE = Size(0.3, 0.1, 0.5, 64, 32, 0.5)
+SMOKE = Size(0.4, 0.1, 0.5, 64, 32, 0.5)
 
 
 def scenarios(kinds: Collection[Kind], connections: Collection[int]) -> list[Scenario]:
