@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +57,19 @@ def measure(plan: Plan, services: Services) -> Measurement:
                 snapshots.append(_snapshot(services))
             else:
                 result.append(line)
-    load = load_of(plan, result)
-    before, after = snapshots
+    return _measurement(services, load_of(plan, result), *snapshots)
+
+
+def around(services: Services, run: Callable[[], Load]) -> Measurement:
+    """Reads the services' counters before and after something that loads them."""
+    before = _snapshot(services)
+    load = run()
+    return _measurement(services, load, before, _snapshot(services))
+
+
+def _measurement(
+    services: Services, load: Load, before: _Snapshot, after: _Snapshot
+) -> Measurement:
     counted = after.counters.since(before.counters)
     return Measurement(
         load,

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     STREAM = "stream"
     REST = "rest"
     BULK = "bulk"  # REST with many texts a call
+    WRK = "wrk"  # REST, by another load generator
     INTERACTIVE = "interactive"  # single texts while bulk calls saturate the service
 
 
@@ -40,6 +41,8 @@ class Scenario:
     @property
     def name(self) -> str:
         """As the table has it."""
+        if self.kind is Kind.WRK:
+            return f"{self.way}, by wrk"
         several = f", {self.texts_per_call} texts a call" if self.texts_per_call > 1 else ""
         return f"{self.way}{several}"
 
@@ -99,6 +102,7 @@ def scenarios(kinds: Collection[Kind], connections: Collection[int]) -> list[Sce
             for share in _OPEN_SHARES
         ]
         found += [Scenario(kind, way, "mixed", 32, 32) for kind, way in single]
+    found += [Scenario(Kind.WRK, Way.REST, "sentences", max(connections), max(connections))]
     return [scenario for scenario in found if scenario.kind in kinds]
 
 

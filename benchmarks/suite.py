@@ -15,10 +15,12 @@ from benchmarks.scenario import Kind, Scenario, Size, scenarios
 from benchmarks.services import Services, started
 from benchmarks.table import progress
 from benchmarks.ways import Way, stream_exists
+from benchmarks.wrk import is_installed, measure_wrk
 from inference.settings import read_settings
 
 SEED = 20261124
 _NO_STREAM = "gRPC stream, because the contract has no method RecognizeStream"
+_NO_WRK = "REST by wrk, because wrk is not installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,10 @@ class Suite:
         """
         chosen = scenarios(self.kinds, self.connections)
         left_out = []
-        if Kind.STREAM in self.kinds and not stream_exists():
-            chosen = [one for one in chosen if one.kind is not Kind.STREAM]
-            left_out.append(_NO_STREAM)
+        for kind, why in _impossible().items():
+            if any(one.kind is kind for one in chosen):
+                chosen = [one for one in chosen if one.kind is not kind]
+                left_out.append(why)
         meter = self._meter({"sentences", *(one.corpus for one in chosen)})
         meter.search(self.size.search_share)
         meter.measure()
@@ -81,7 +84,8 @@ class Suite:
             texts_per_call=scenario.texts_per_call,
             rate_per_s=None if share is None else share * ceiling_per_s,
         )
-        measurement = measure(plan, services)
+        by = measure_wrk if scenario.kind is Kind.WRK else measure
+        measurement = by(plan, services)
         print(progress(ceilings, Row(scenario, measurement, ceiling_per_s)), flush=True)
         return measurement
 
@@ -109,3 +113,13 @@ class Suite:
             warm_up_s=self.size.warm_up_s,
             bulk_is_known=is_rest and services.bulk_is_known(),
         )
+
+
+def _impossible() -> dict[Kind, str]:
+    """What cannot be measured here, and why."""
+    found = {}
+    if not stream_exists():
+        found[Kind.STREAM] = _NO_STREAM
+    if not is_installed():
+        found[Kind.WRK] = _NO_WRK
+    return found
