@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Self
 
-from benchmarks.in_process import Batching, InProcess
+from benchmarks.in_process import Batching, InProcess, Speed
 from inference.cores import usable_cores
 
 _BATCHINGS = (
@@ -40,6 +40,7 @@ class Ceiling:
     threads_per_worker: int
     batching: str
     texts_per_s: list[float]  # one for each time that it was measured
+    cpu_s_per_1000: list[float]  # processor seconds for 1,000 texts, likewise
 
     @property
     def rate_per_s(self) -> float:
@@ -74,7 +75,7 @@ class CeilingMeter:
         self._models = models
         self._corpora = corpora
         self._settings: dict[str, Setting] = {}
-        self._rates: dict[str, list[float]] = {name: [] for name in corpora}
+        self._speeds: dict[str, list[Speed]] = {name: [] for name in corpora}
         self._alone: list[tuple[float, float]] = []
 
     @classmethod
@@ -103,7 +104,7 @@ class CeilingMeter:
     def measure(self) -> None:
         """Measures every corpus, and single sentences, once more."""
         for name, texts in self._corpora.items():
-            self._rates[name].append(self._rate(self._settings[name], texts))
+            self._speeds[name].append(self._run(self._settings[name], texts))
         sample = self._corpora["sentences"][:_ALONE_TEXTS]
         one_thread = max(self._models, key=lambda share: share[0])
         all_cores = min(self._models, key=lambda share: share[0])
@@ -118,7 +119,11 @@ class CeilingMeter:
         """What was measured so far, by corpus."""
         return {
             name: Ceiling(
-                one.workers, one.threads_per_worker, str(one.batching), list(self._rates[name])
+                one.workers,
+                one.threads_per_worker,
+                str(one.batching),
+                [speed.texts_per_s for speed in self._speeds[name]],
+                [speed.cpu_s_per_1000 for speed in self._speeds[name]],
             )
             for name, one in self._settings.items()
         }
@@ -128,5 +133,8 @@ class CeilingMeter:
         return Alone([one for one, _ in self._alone], [every for _, every in self._alone])
 
     def _rate(self, setting: Setting, texts: Sequence[str]) -> float:
+        return self._run(setting, texts).texts_per_s
+
+    def _run(self, setting: Setting, texts: Sequence[str]) -> Speed:
         model = self._models[setting.workers, setting.threads_per_worker]
-        return model.texts_per_s(texts, setting.batching)
+        return model.run(texts, setting.batching)

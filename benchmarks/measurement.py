@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from benchmarks.counters import Counters
 from benchmarks.plan import Plan
@@ -17,6 +20,8 @@ from benchmarks.services import Services
 _ROOT = Path(__file__).parent.parent
 # Beyond the plan's own time: start, drain, and the patience of the generator.
 _MORE_TIME_S = 60.0
+# Guests are counted as users already.
+_NOT_BUSY = ("idle", "iowait", "guest", "guest_nice")
 
 
 class ScenarioFailed(Exception):
@@ -34,6 +39,7 @@ class Measurement:
     mean_batch: float  # windows in a model run
     inference_peak_mib: float  # since the start of the service
     gateway_peak_mib: float
+    others_share: float  # of the machine's processor time, taken by processes that are not ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,8 @@ class _Snapshot:
     inference_cpu_s: float
     gateway_cpu_s: float
     counters: Counters
+    busy_cpu_s: float  # of the whole machine
+    at_s: float
 
 
 def measure(plan: Plan, services: Services) -> Measurement:
@@ -71,14 +79,20 @@ def _measurement(
     services: Services, load: Load, before: _Snapshot, after: _Snapshot
 ) -> Measurement:
     counted = after.counters.since(before.counters)
+    inference_cpu_s = after.inference_cpu_s - before.inference_cpu_s
+    gateway_cpu_s = after.gateway_cpu_s - before.gateway_cpu_s
+    ours_cpu_s = inference_cpu_s + gateway_cpu_s + load.generator_cpu_s
+    available_cpu_s = (after.at_s - before.at_s) * (psutil.cpu_count() or 1)
+    others_cpu_s = after.busy_cpu_s - before.busy_cpu_s - ours_cpu_s
     return Measurement(
         load,
-        after.inference_cpu_s - before.inference_cpu_s,
-        after.gateway_cpu_s - before.gateway_cpu_s,
+        inference_cpu_s,
+        gateway_cpu_s,
         counted.padding_share,
         counted.mean_batch,
         services.inference.peak_memory_mib(),
         services.gateway.peak_memory_mib(),
+        max(0.0, others_cpu_s / available_cpu_s),
     )
 
 
@@ -129,4 +143,11 @@ def load_of(plan: Plan, said: Sequence[dict[str, Any]]) -> Load:
 
 
 def _snapshot(services: Services) -> _Snapshot:
-    return _Snapshot(services.inference.cpu_s(), services.gateway.cpu_s(), services.counters())
+    cpu = psutil.cpu_times()
+    return _Snapshot(
+        services.inference.cpu_s(),
+        services.gateway.cpu_s(),
+        services.counters(),
+        sum(cpu) - sum(getattr(cpu, name, 0.0) for name in _NOT_BUSY),
+        time.perf_counter(),
+    )

@@ -8,7 +8,7 @@ from benchmarks.report import Report, Row
 _HEAD = (
     "way", "corpus", "loop", "callers", "sentences/s", "of ceiling", "p50 ms", "p90 ms", "p99 ms",
     "CPU s/1000: inference", "gateway", "load generator", "padding", "batch", "MiB: inference",
-    "gateway",
+    "gateway", "others' CPU",
 )  # fmt: skip
 _INTERACTIVE_HEAD = (
     "way", "p50 ms idle", "p99 ms idle", "p50 ms beside bulk", "p99 ms beside bulk", "p99 ratio",
@@ -37,6 +37,7 @@ def scenario_line(row: Row) -> tuple[str, ...]:
         f"{measured.mean_batch:.1f}",
         f"{measured.inference_peak_mib:.0f}",
         f"{measured.gateway_peak_mib:.0f}",
+        f"{measured.others_share:.0%}",
     )
 
 
@@ -73,7 +74,8 @@ def markdown(report: Report, missed: Sequence[str]) -> str:
         parts.append(
             "CPU seconds are for 1,000 sentences, of all processes of a service; memory is the most"
             " that a service held since its start; latencies of open loops count from the instant"
-            " at which a call was meant to be sent."
+            " at which a call was meant to be sent; others' CPU is the share of the machine's"
+            " processors that went to processes which are not part of the benchmark."
         )
     if report.interactive:
         parts.append("Single texts, 25 a second, on an idle service and beside bulk calls:")
@@ -90,17 +92,20 @@ def markdown(report: Report, missed: Sequence[str]) -> str:
 def _ceilings(report: Report) -> str:
     lines = [
         f"- {name}: {one.rate_per_s:.0f} texts/s in process"
-        f" ({' then '.join(f'{rate:.0f}' for rate in one.texts_per_s)}; {one.workers} workers of"
+        f" ({_times(one.texts_per_s, 0)}; {_times(one.cpu_s_per_1000)} CPU s"
+        f" for 1,000; {one.workers} workers of"
         f" {one.threads_per_worker} threads, batches of {one.batching})"
         for name, one in report.ceilings.items()
     ]
     alone = report.alone
-    one_ms, all_ms = (
-        " then ".join(f"{ms:.2f}" for ms in times)
-        for times in (alone.one_thread_p50_ms, alone.all_cores_p50_ms)
-    )
+    one_ms, all_ms = _times(alone.one_thread_p50_ms), _times(alone.all_cores_p50_ms)
     lines.append(f"- one sentence at a time: p50 {one_ms} ms on one thread, {all_ms} ms on all")
     return "The ceiling:\n\n" + "\n".join(lines)
+
+
+def _times(figures: Sequence[float], digits: int = 2) -> str:
+    """What was measured several times, in order."""
+    return " then ".join(f"{figure:.{digits}f}" for figure in figures)
 
 
 def _interactive_lines(report: Report) -> list[tuple[str, ...]]:

@@ -40,7 +40,7 @@ def test_texts_of_several_windows_are_answered_whole(tmp_path: Path, batching: B
     write_version(tmp_path / "tiny" / "1")
     model = InProcess.load(tmp_path, window_tokens=16, workers=2, threads=1)
     texts = ["Angela Merkel met Tim Cook in Paris. " * i for i in range(1, 8)] * 3
-    assert model.texts_per_s(texts, batching) > 0
+    assert model.run(texts, batching).texts_per_s > 0
     assert model.alone_p50_ms(texts) > 0
 
 
@@ -50,4 +50,5 @@ def test_a_ceiling_is_measured_as_often_as_asked_in_the_setting_found_first() ->
     for _ in range(2):
         meter.measure()
     assert len(meter.ceilings()["sentences"].texts_per_s) == 2
+    assert min(meter.ceilings()["sentences"].cpu_s_per_1000) > 0
     assert len(meter.alone().one_thread_p50_ms) == 2

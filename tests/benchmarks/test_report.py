@@ -27,13 +27,15 @@ def _load(rate_per_s: float, p50_ms: float = 3.4, p99_ms: float = 9.0) -> Load:
 
 
 def _report(of_ceiling: float = 0.96) -> Report:
-    measurement = Measurement(_load(of_ceiling * _CEILING_PER_S), 0.4, 0.1, 0.05, 4.2, 200, 70)
+    measurement = Measurement(
+        _load(of_ceiling * _CEILING_PER_S), 0.4, 0.1, 0.05, 4.2, 200, 70, 0.01
+    )
     rows = [Row(one, measurement, _CEILING_PER_S) for one in scenarios(set(Kind), CONNECTIONS)]
     interactive = Interactive("gRPC", _load(25, p99_ms=5), _load(25, p99_ms=15), _load(900))
     return Report(
         machine=_MACHINE,
         seed=1,
-        ceilings={"sentences": Ceiling(2, 1, "8 rows", [990, 1_010])},
+        ceilings={"sentences": Ceiling(2, 1, "8 rows", [990, 1_010], [2.0, 2.2])},
         alone=Alone([2.4, 2.6], [1.9, 2.1]),
         rows=rows,
         interactive=[interactive],
