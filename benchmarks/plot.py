@@ -55,7 +55,11 @@ def write_plot(report: Report, path: Path) -> None:
 def _by_kind(report: Report) -> dict[Kind, list[Row]]:
     found: dict[Kind, list[Row]] = {}
     for row in report.rows:
-        if row.scenario.ceiling_share is None and row.scenario.corpus == "sentences":
+        if (
+            row.scenario.kind in _COLOURS
+            and row.scenario.ceiling_share is None
+            and row.scenario.corpus == "sentences"
+        ):
             found.setdefault(row.scenario.kind, []).append(row)
     return found
 

@@ -1,6 +1,7 @@
 """What a benchmark found, as records: for JSON, table, plot and targets."""
 
 from dataclasses import asdict, dataclass
+from statistics import mean
 from typing import Any
 
 from benchmarks.ceiling import Alone, Ceiling
@@ -17,12 +18,22 @@ class Row:
 
     scenario: Scenario
     measurement: Measurement
-    ceiling_per_s: float  # texts a second of the scenario's corpus
+    ceiling: Ceiling  # of the scenario's corpus
 
     @property
     def of_ceiling(self) -> float:
         """Sentences a second as a share of the ceiling."""
-        return self.measurement.load.sentences_per_s / self.ceiling_per_s
+        return self.measurement.load.sentences_per_s / self.ceiling.rate_per_s
+
+    @property
+    def cpu_of_ceiling(self) -> float:
+        """The same by processor seconds: the ceiling's as a share of the services'.
+
+        What other processes take of a shared machine hardly changes it.
+        """
+        measurement = self.measurement
+        services_cpu_s = measurement.inference_cpu_s + measurement.gateway_cpu_s
+        return mean(self.ceiling.cpu_s_per_1000) / self.per_thousand(services_cpu_s)
 
     def per_thousand(self, seconds: float) -> float:
         """Processor seconds for each 1,000 sentences."""
@@ -75,6 +86,7 @@ def _row(row: Row) -> dict[str, Any]:
             "name": row.scenario.name,
             "loop": row.scenario.loop,
             "of_ceiling": row.of_ceiling,
+            "cpu_of_ceiling": row.cpu_of_ceiling,
             "inference_cpu_s_per_1000": row.per_thousand(measurement.inference_cpu_s),
             "gateway_cpu_s_per_1000": row.per_thousand(measurement.gateway_cpu_s),
             "generator_cpu_s_per_1000": row.per_thousand(measurement.load.generator_cpu_s),

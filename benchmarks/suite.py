@@ -61,7 +61,7 @@ class Suite:
         meter.measure()
         ceilings = meter.ceilings()
         print(progress(ceilings))
-        rows = [Row(one, found, ceilings[one.corpus].rate_per_s) for one, found in measured]
+        rows = [Row(one, found, ceilings[one.corpus]) for one, found in measured]
         return Report(
             machine.describe(), SEED, ceilings, meter.alone(), rows, interactive, left_out
         )
@@ -73,7 +73,7 @@ class Suite:
     def _measure(
         self, scenario: Scenario, services: Services, ceilings: Mapping[str, Ceiling]
     ) -> Measurement:
-        ceiling_per_s = ceilings[scenario.corpus].rate_per_s
+        ceiling = ceilings[scenario.corpus]
         share = scenario.ceiling_share
         plan = replace(
             self._plan(scenario.way, services),
@@ -82,11 +82,11 @@ class Suite:
             connections=scenario.connections,
             depth=scenario.depth,
             texts_per_call=scenario.texts_per_call,
-            rate_per_s=None if share is None else share * ceiling_per_s,
+            rate_per_s=None if share is None else share * ceiling.rate_per_s,
         )
         by = measure_wrk if scenario.kind is Kind.WRK else measure
         measurement = by(plan, services)
-        print(progress(ceilings, Row(scenario, measurement, ceiling_per_s)), flush=True)
+        print(progress(ceilings, Row(scenario, measurement, ceiling)), flush=True)
         return measurement
 
     def _interactive(self, services: Services) -> list[Interactive]:

@@ -6,9 +6,9 @@ from benchmarks.ceiling import Ceiling
 from benchmarks.report import Report, Row
 
 _HEAD = (
-    "way", "corpus", "loop", "callers", "sentences/s", "of ceiling", "p50 ms", "p90 ms", "p99 ms",
-    "CPU s/1000: inference", "gateway", "load generator", "padding", "batch", "MiB: inference",
-    "gateway", "others' CPU",
+    "way", "corpus", "loop", "callers", "sentences/s", "of ceiling", "by CPU", "p50 ms", "p90 ms",
+    "p99 ms", "CPU s/1000: inference", "gateway", "load generator", "padding", "batch",
+    "MiB: inference", "gateway", "others' CPU",
 )  # fmt: skip
 _INTERACTIVE_HEAD = (
     "way", "p50 ms idle", "p99 ms idle", "p50 ms beside bulk", "p99 ms beside bulk", "p99 ratio",
@@ -27,6 +27,7 @@ def scenario_line(row: Row) -> tuple[str, ...]:
         str(scenario.callers),
         f"{load.sentences_per_s:.0f}",
         f"{row.of_ceiling:.2f}",
+        f"{row.cpu_of_ceiling:.2f}",
         f"{load.p50_ms:.1f}",
         f"{load.p90_ms:.1f}",
         f"{load.p99_ms:.1f}",
@@ -72,10 +73,12 @@ def markdown(report: Report, missed: Sequence[str]) -> str:
     if report.rows:
         parts.append(_aligned(_HEAD, [scenario_line(row) for row in report.rows]))
         parts.append(
-            "CPU seconds are for 1,000 sentences, of all processes of a service; memory is the most"
-            " that a service held since its start; latencies of open loops count from the instant"
-            " at which a call was meant to be sent; others' CPU is the share of the machine's"
-            " processors that went to processes which are not part of the benchmark."
+            "Of the ceiling: sentences a second; by CPU the ceiling's processor seconds as a share of"
+            " the services', which others on the machine hardly change. CPU seconds are for 1,000"
+            " sentences, of all processes of a service; memory is the most that a service held since"
+            " its start. Latencies of open loops count from the instant at which a call was meant to"
+            " be sent. Others' CPU is the share of the machine's processors that went to processes"
+            " which are not part of the benchmark."
         )
     if report.interactive:
         parts.append("Single texts, 25 a second, on an idle service and beside bulk calls:")

@@ -16,7 +16,7 @@ from benchmarks.scenario import CONNECTIONS, Kind, scenarios
 from benchmarks.table import markdown
 from benchmarks.targets import missed
 
-_CEILING_PER_S = 1_000.0
+_CEILING = Ceiling(2, 1, "8 rows", [990, 1_010], [2.0, 2.2])
 _MACHINE = {"cpu": "CPU", "cores": 2, "commit": "abc", "date": "2026-11-24", "python": "3.11"} | {
     "onnxruntime": "1", "grpcio": "1"
 }  # fmt: skip
@@ -28,14 +28,14 @@ def _load(rate_per_s: float, p50_ms: float = 3.4, p99_ms: float = 9.0) -> Load:
 
 def _report(of_ceiling: float = 0.96) -> Report:
     measurement = Measurement(
-        _load(of_ceiling * _CEILING_PER_S), 0.4, 0.1, 0.05, 4.2, 200, 70, 0.01
+        _load(of_ceiling * _CEILING.rate_per_s), 0.4, 0.1, 0.05, 4.2, 200, 70, 0.01
     )
-    rows = [Row(one, measurement, _CEILING_PER_S) for one in scenarios(set(Kind), CONNECTIONS)]
+    rows = [Row(one, measurement, _CEILING) for one in scenarios(set(Kind), CONNECTIONS)]
     interactive = Interactive("gRPC", _load(25, p99_ms=5), _load(25, p99_ms=15), _load(900))
     return Report(
         machine=_MACHINE,
         seed=1,
-        ceilings={"sentences": Ceiling(2, 1, "8 rows", [990, 1_010], [2.0, 2.2])},
+        ceilings={"sentences": _CEILING},
         alone=Alone([2.4, 2.6], [1.9, 2.1]),
         rows=rows,
         interactive=[interactive],
@@ -87,6 +87,7 @@ def test_the_json_holds_the_derived_figures() -> None:
     found = json.loads(json.dumps(_report().as_dict()))
     assert found["ceilings"]["sentences"]["rate_per_s"] == 1_000
     assert found["scenarios"][0]["of_ceiling"] == pytest.approx(0.96)
+    assert found["scenarios"][0]["cpu_of_ceiling"] == pytest.approx(2.1 / 2.5)
     assert found["scenarios"][0]["load"]["p99_ms"] == 9
     assert found["interactive"][0]["p99_ratio"] == 3
 
