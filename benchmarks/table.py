@@ -16,6 +16,15 @@ _INTERACTIVE_HEAD = (
 )  # fmt: skip
 
 
+_LEGEND = (
+    "Of the ceiling: sentences a second; by CPU the ceiling's processor seconds as a share of the"
+    " services', which others on the machine hardly change. CPU seconds are for 1,000 sentences, of"
+    " all processes of a service; memory is the most that a service held since its start. Latencies"
+    " of open loops count from the instant at which a call was meant to be sent. Others' CPU is the"
+    " share of the machine's processors that went to processes outside of the benchmark."
+)
+
+
 def scenario_line(row: Row) -> tuple[str, ...]:
     """The cells of one scenario."""
     scenario, measured = row.scenario, row.measurement
@@ -72,14 +81,7 @@ def markdown(report: Report, missed: Sequence[str]) -> str:
     ]
     if report.rows:
         parts.append(_aligned(_HEAD, [scenario_line(row) for row in report.rows]))
-        parts.append(
-            "Of the ceiling: sentences a second; by CPU the ceiling's processor seconds as a share of"
-            " the services', which others on the machine hardly change. CPU seconds are for 1,000"
-            " sentences, of all processes of a service; memory is the most that a service held since"
-            " its start. Latencies of open loops count from the instant at which a call was meant to"
-            " be sent. Others' CPU is the share of the machine's processors that went to processes"
-            " which are not part of the benchmark."
-        )
+        parts.append(_LEGEND)
     if report.interactive:
         parts.append("Single texts, 25 a second, on an idle service and beside bulk calls:")
         parts.append(_aligned(_INTERACTIVE_HEAD, _interactive_lines(report)))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from google.protobuf.message_factory import GetMessageClass
 
@@ -69,7 +69,7 @@ def codec(way: Way, authority: str, *, bulk_is_known: bool = False) -> Codec:
     """
     if way is Way.REST:
         return Rest(authority, bulk_is_known=bulk_is_known)
-    return Grpc(authority, is_stream=way is Way.STREAM)
+    return GrpcStream(authority) if way is Way.STREAM else Grpc(authority)
 
 
 def stream_exists() -> bool:
@@ -119,26 +119,19 @@ class Rest:
 
 
 class Grpc:
-    """`Recognize`, or messages of `RecognizeStream`.
+    """`Recognize`.
 
     Args:
         authority: `host:port` of the inference service.
-        is_stream: whether calls are messages of one stream a connection.
     """
 
-    def __init__(self, authority: str, *, is_stream: bool) -> None:
+    def __init__(self, authority: str) -> None:
         self._authority = authority
-        self._is_stream = is_stream
-        method = _SERVICE.methods_by_name[_STREAM_METHOD if is_stream else "Recognize"]
-        self._path = f"/{_SERVICE.full_name}/{method.name}"
-        self._request = GetMessageClass(method.input_type)
-        self._response = GetMessageClass(method.output_type)
 
     def connect(self) -> ClientConnection:
         """One HTTP/2 connection."""
-        if self._is_stream:
-            return grpc_client.StreamConnection(self._authority, self._path)
-        return grpc_client.UnaryConnection(self._authority, self._path)
+        path = f"/{_SERVICE.full_name}/Recognize"
+        return grpc_client.UnaryConnection(self._authority, path)
 
     def call(self, texts: Sequence[str], *, bulk: bool) -> Call:
         """Encodes a call."""
@@ -152,9 +145,45 @@ class Grpc:
         """Reads an answer."""
         texts = pb.RecognizeRequest.FromString(call.wire[5:]).texts
         answer = pb.RecognizeResponse.FromString(body)
-        if any(result.HasField("error") for result in answer.results):
-            raise ValueError("a text was answered with an error")
-        return [
-            Answered(text, [Found(e.text, e.label, e.start, e.end) for e in r.entities.entities])
-            for text, r in zip(texts, answer.results, strict=True)
-        ]
+        return [_answered(text, one) for text, one in zip(texts, answer.results, strict=True)]
+
+
+class GrpcStream:
+    """Messages of `RecognizeStream`, by descriptors: a contract may lack it.
+
+    Args:
+        authority: `host:port` of the inference service.
+    """
+
+    def __init__(self, authority: str) -> None:
+        self._authority = authority
+        method = _SERVICE.methods_by_name[_STREAM_METHOD]
+        self._request = GetMessageClass(method.input_type)
+        self._response = GetMessageClass(method.output_type)
+
+    def connect(self) -> ClientConnection:
+        """One HTTP/2 connection with one stream."""
+        path = f"/{_SERVICE.full_name}/{_STREAM_METHOD}"
+        return grpc_client.StreamConnection(self._authority, path)
+
+    def call(self, texts: Sequence[str], *, bulk: bool) -> Call:
+        """Encodes an item; a stream has its priority from its first message, so `bulk` is void."""
+        (text,) = texts
+        message: Any = self._request()
+        message.item.text = text
+        return Call(grpc_client.encode(message.SerializeToString()), _GRPC_OK)
+
+    def answered(self, call: Call, body: bytes) -> list[Answered]:
+        """Reads an answer."""
+        message: Any = self._request()
+        message.MergeFromString(call.wire[5:])
+        answer: Any = self._response()
+        answer.MergeFromString(body)
+        return [_answered(message.item.text, answer.result)]
+
+
+def _answered(text: str, result: pb.TextResult) -> Answered:
+    if result.HasField("error"):
+        raise ValueError("a text was answered with an error")
+    found = [Found(e.text, e.label, e.start, e.end) for e in result.entities.entities]
+    return Answered(text, found)

@@ -14,7 +14,7 @@ from benchmarks.protocol import Call
 from benchmarks.recorder import Recorder
 from benchmarks.schedule import ClosedLoop
 from benchmarks.services import Services
-from benchmarks.ways import Answered, Codec, Found, Way, codec
+from benchmarks.ways import Answered, Codec, Found, Way, codec, stream_exists
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from protos.ner.v1.entity_recognizer_pb2_grpc import EntityRecognizerStub
 
@@ -57,7 +57,10 @@ def _by_grpc(services: Services, texts: Sequence[str]) -> list[Answered]:
     ]
 
 
-@pytest.mark.parametrize("way", [Way.GRPC, Way.REST])
+_SINGLE = [Way.GRPC, Way.REST, *([Way.STREAM] if stream_exists() else [])]
+
+
+@pytest.mark.parametrize("way", _SINGLE)
 def test_single_texts_are_answered_as_by_grpc(services: Services, way: Way) -> None:
     texts = sentences(60, _SEED)
     ways = _codec(services, way)

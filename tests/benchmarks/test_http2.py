@@ -143,7 +143,7 @@ def test_a_ping_is_answered_and_its_answer_is_not(connection: UnaryConnection) -
 def test_windows_are_given_back_when_half_is_used(connection: UnaryConnection) -> None:
     part = b"\0" * (1 << 24)  # the largest payload of a frame, but for one byte
     connection.on_data = lambda payload, *, end_stream: None  # type: ignore[method-assign]
-    for _ in range(33):
+    for _ in range(34):
         connection.receive(frame(_DATA, 0, 1, part[1:]))
     given = _frames(connection.outgoing())
     assert [(kind, stream) for kind, _, stream, _ in given] == [(_WINDOW, 0), (_WINDOW, 1)]
@@ -158,6 +158,7 @@ def test_what_comes_for_a_cancelled_call_is_not_taken_for_the_next_one(
     connection: UnaryConnection,
 ) -> None:
     assert _frames(connection.cancel() or b"") == [(_RST, 0, 1, _u32(8))]
+    assert not connection.receive(_answer(1, b"late"))
     connection.request(_call())
     assert not connection.receive(_answer(1, b"late"))
     assert list(connection.receive(_answer(3, b"right"))) == [0]
