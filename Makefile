@@ -10,7 +10,7 @@ SOURCES := gateway inference telemetry nerve training benchmarks tests requireme
 INSTALL := install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench bench-smoke train evaluate protos protos-check fmt lock up down clean
+.PHONY: help serve test check bench bench-smoke soak train evaluate protos protos-check fmt lock up down clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ check: $(DEV)/.installed protos-check ## what CI runs: format, lint, types, impo
 
 bench: $(DEV)/.installed ## measure the services against the in-process ceiling (ARGS: options)
 	$(RUN) -m benchmarks $(ARGS)
+
+soak: $(DEV)/.installed ## 100,000 right and wrong calls; fails when a service keeps memory or anything else
+	$(RUN) -m benchmarks.soak $(ARGS)
 
 bench-smoke: $(DEV)/.installed ## only see that the benchmark runs (under a minute)
 	$(RUN) -m benchmarks --smoke
