@@ -1,8 +1,8 @@
 """The raw ceiling: the same model on the same cores, in process, without a server.
 
 Tokenize, run, decode; sorted by length, so that almost nothing is padding; the best of the ways to
-share the cores. All figures are ratios to it. Machines drift, so it is measured at both ends of a
-benchmark; the setting is chosen once.
+share the cores. All figures are ratios to it. Machines drift, so it is measured right before and
+right after each scenario; the setting is chosen once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -101,10 +101,15 @@ class CeilingMeter:
                 key=lambda one: self._rate(one, texts),
             )
 
-    def measure(self) -> None:
+    def measure(self, corpus: str) -> None:
+        """Measures a corpus once more."""
+        speed = self._run(self._settings[corpus], self._corpora[corpus])
+        self._speeds[corpus].append(speed)
+
+    def measure_all(self) -> None:
         """Measures every corpus, and single sentences, once more."""
-        for name, texts in self._corpora.items():
-            self._speeds[name].append(self._run(self._settings[name], texts))
+        for name in self._corpora:
+            self.measure(name)
         sample = self._corpora["sentences"][:_ALONE_TEXTS]
         one_thread = max(self._models, key=lambda share: share[0])
         all_cores = min(self._models, key=lambda share: share[0])
@@ -117,16 +122,21 @@ class CeilingMeter:
 
     def ceilings(self) -> dict[str, Ceiling]:
         """What was measured so far, by corpus."""
-        return {
-            name: Ceiling(
-                one.workers,
-                one.threads_per_worker,
-                str(one.batching),
-                [speed.texts_per_s for speed in self._speeds[name]],
-                [speed.cpu_s_per_1000 for speed in self._speeds[name]],
-            )
-            for name, one in self._settings.items()
-        }
+        return {name: self._ceiling(name, speeds) for name, speeds in self._speeds.items()}
+
+    def last_two(self, corpus: str) -> Ceiling:
+        """The ceiling right before and right after a scenario that was just measured."""
+        return self._ceiling(corpus, self._speeds[corpus][-2:])
+
+    def _ceiling(self, corpus: str, speeds: Sequence[Speed]) -> Ceiling:
+        one = self._settings[corpus]
+        return Ceiling(
+            one.workers,
+            one.threads_per_worker,
+            str(one.batching),
+            [speed.texts_per_s for speed in speeds],
+            [speed.cpu_s_per_1000 for speed in speeds],
+        )
 
     def alone(self) -> Alone:
         """What single sentences took so far."""

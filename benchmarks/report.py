@@ -18,7 +18,7 @@ class Row:
 
     scenario: Scenario
     measurement: Measurement
-    ceiling: Ceiling  # of the scenario's corpus
+    ceiling: Ceiling  # of its corpus, measured right before and right after it
 
     @property
     def of_ceiling(self) -> float:
@@ -87,6 +87,7 @@ def _row(row: Row) -> dict[str, Any]:
             "loop": row.scenario.loop,
             "of_ceiling": row.of_ceiling,
             "cpu_of_ceiling": row.cpu_of_ceiling,
+            "ceiling_per_s": row.ceiling.texts_per_s,
             "inference_cpu_s_per_1000": row.per_thousand(measurement.inference_cpu_s),
             "gateway_cpu_s_per_1000": row.per_thousand(measurement.gateway_cpu_s),
             "generator_cpu_s_per_1000": row.per_thousand(measurement.load.generator_cpu_s),

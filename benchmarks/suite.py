@@ -1,14 +1,14 @@
-"""A whole benchmark, from the first ceiling to the last; prints each line as it is measured."""
+"""A whole benchmark, ceilings between the scenarios; prints each line as it is measured."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.ceiling import Ceiling, CeilingMeter
+from benchmarks.ceiling import CeilingMeter
 from benchmarks.corpus import CORPORA
 from benchmarks.interactive import Interactive, measure_interactive
-from benchmarks.measurement import Measurement, measure
+from benchmarks.measurement import measure
 from benchmarks.plan import Plan
 from benchmarks.report import Report, Row
 from benchmarks.scenario import Kind, Scenario, Size, scenarios
@@ -40,7 +40,7 @@ class Suite:
     size: Size
 
     def run(self) -> Report:
-        """Measures it: the ceilings before and after the services.
+        """Measures it: each scenario between two measurements of its ceiling.
 
         Raises:
             ScenarioFailed: a call failed, or an answer was wrong.
@@ -53,27 +53,28 @@ class Suite:
                 left_out.append(why)
         meter = self._meter({"sentences", *(one.corpus for one in chosen)})
         meter.search(self.size.search_share)
-        meter.measure()
+        meter.measure_all()
         print(progress(meter.ceilings()))
         with started(self.models) as services:
-            measured = [(one, self._measure(one, services, meter.ceilings())) for one in chosen]
+            rows = [self._row(one, services, meter) for one in chosen]
             interactive = self._interactive(services) if Kind.INTERACTIVE in self.kinds else []
-        meter.measure()
-        ceilings = meter.ceilings()
-        print(progress(ceilings))
-        rows = [Row(one, found, ceilings[one.corpus]) for one, found in measured]
+        meter.measure_all()
+        print(progress(meter.ceilings()))
         return Report(
-            machine.describe(), SEED, ceilings, meter.alone(), rows, interactive, left_out
+            machine.describe(),
+            SEED,
+            meter.ceilings(),
+            meter.alone(),
+            rows,
+            interactive,
+            left_out,
         )
 
     def _meter(self, corpora: Collection[str]) -> CeilingMeter:
         texts = {name: CORPORA[name](self._texts(name), SEED) for name in sorted(corpora)}
         return CeilingMeter.load(self.models, read_settings().window_tokens, texts)
 
-    def _measure(
-        self, scenario: Scenario, services: Services, ceilings: Mapping[str, Ceiling]
-    ) -> Measurement:
-        ceiling = ceilings[scenario.corpus]
+    def _row(self, scenario: Scenario, services: Services, meter: CeilingMeter) -> Row:
         share = scenario.ceiling_share
         plan = replace(
             self._plan(scenario.way, services),
@@ -82,12 +83,16 @@ class Suite:
             connections=scenario.connections,
             depth=scenario.depth,
             texts_per_call=scenario.texts_per_call,
-            rate_per_s=None if share is None else share * ceiling.rate_per_s,
+            rate_per_s=None
+            if share is None
+            else share * meter.ceilings()[scenario.corpus].rate_per_s,
         )
         by = measure_wrk if scenario.kind is Kind.WRK else measure
         measurement = by(plan, services)
-        print(progress(ceilings, Row(scenario, measurement, ceiling)), flush=True)
-        return measurement
+        meter.measure(scenario.corpus)
+        row = Row(scenario, measurement, meter.last_two(scenario.corpus))
+        print(progress(meter.ceilings(), row), flush=True)
+        return row
 
     def _interactive(self, services: Services) -> list[Interactive]:
         return [

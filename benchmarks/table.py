@@ -17,8 +17,9 @@ _INTERACTIVE_HEAD = (
 
 
 _LEGEND = (
-    "Of the ceiling: sentences a second; by CPU the ceiling's processor seconds as a share of the"
-    " services', which others on the machine hardly change. CPU seconds are for 1,000 sentences, of"
+    "Of the ceiling, which was measured right before and right after each line: sentences a second;"
+    " by CPU the ceiling's processor seconds as a share of the services',"
+    " which others on the machine hardly change. CPU seconds are for 1,000 sentences, of"
     " all processes of a service; memory is the most that a service held since its start. Latencies"
     " of open loops count from the instant at which a call was meant to be sent. Others' CPU is the"
     " share of the machine's processors that went to processes outside of the benchmark."
@@ -97,7 +98,7 @@ def markdown(report: Report, missed: Sequence[str]) -> str:
 def _ceilings(report: Report) -> str:
     lines = [
         f"- {name}: {one.rate_per_s:.0f} texts/s in process"
-        f" ({_times(one.texts_per_s, 0)}; {_times(one.cpu_s_per_1000)} CPU s"
+        f" ({_range(one.texts_per_s, 0)}; {_range(one.cpu_s_per_1000)} CPU s"
         f" for 1,000; {one.workers} workers of"
         f" {one.threads_per_worker} threads, batches of {one.batching})"
         for name, one in report.ceilings.items()
@@ -111,6 +112,11 @@ def _ceilings(report: Report) -> str:
 def _times(figures: Sequence[float], digits: int = 2) -> str:
     """What was measured several times, in order."""
     return " then ".join(f"{figure:.{digits}f}" for figure in figures)
+
+
+def _range(figures: Sequence[float], digits: int = 2) -> str:
+    """The least and the most of what was measured several times."""
+    return f"{min(figures):.{digits}f} to {max(figures):.{digits}f}"
 
 
 def _interactive_lines(report: Report) -> list[tuple[str, ...]]:

@@ -47,8 +47,11 @@ def test_texts_of_several_windows_are_answered_whole(tmp_path: Path, batching: B
 def test_a_ceiling_is_measured_as_often_as_asked_in_the_setting_found_first() -> None:
     meter = CeilingMeter.load(MODELS, 128, {"sentences": ["Angela Merkel visited Seoul."] * 40})
     meter.search(0.5)
-    for _ in range(2):
-        meter.measure()
-    assert len(meter.ceilings()["sentences"].texts_per_s) == 2
+    meter.measure_all()
+    meter.measure("sentences")
+    meter.measure_all()
+    rates = meter.ceilings()["sentences"].texts_per_s
+    assert len(rates) == 3
+    assert meter.last_two("sentences").texts_per_s == rates[1:]
     assert min(meter.ceilings()["sentences"].cpu_s_per_1000) > 0
     assert len(meter.alone().one_thread_p50_ms) == 2
