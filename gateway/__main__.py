@@ -1,5 +1,6 @@
 """The command `python -m gateway`."""
 
+import gc
 import signal
 import socket
 import sys
@@ -37,7 +38,18 @@ class GatewayServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then log `gateway_listening`."""
         await super().startup(sockets)
+        _spare_collector()
         _LOG.info("gateway_listening", host=self._host, port=self._port)
+
+
+def _spare_collector() -> None:
+    """Take what lives as long as the process out of the garbage collector's rounds.
+
+    With it a full round takes 40 ms or more, in which nobody is answered, and there is one every
+    few hundred requests.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def main() -> None:
@@ -76,6 +88,8 @@ def _serve(settings: GatewaySettings, listener: socket.socket) -> None:
         lifespan="on",
         log_config=None,
         access_log=False,
+        # Nothing here asks for the caller's address.
+        proxy_headers=False,
         server_header=False,
         backlog=_BACKLOG,
         timeout_graceful_shutdown=settings.drain_timeout_s,

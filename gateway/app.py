@@ -10,6 +10,8 @@ from pydantic.json_schema import models_json_schema
 from starlette.types import ASGIApp
 
 from gateway.client import InferenceClient
+from gateway.coalescing import JoinLimits
+from gateway.joined_calls import JoinedCalls
 from gateway.metrics import GatewayMetrics
 from gateway.middleware import (
     AccessLayer,
@@ -25,11 +27,26 @@ from gateway.settings import GatewaySettings
 
 Layer = Callable[[ASGIApp], ASGIApp]
 
+# A text that is longer than some ten sentences goes alone: its neighbours would wait for it.
+_JOINED_CHARS: Final = 1_000
+# About what a model run takes: who waits for that long has lost nothing to an idle server.
+_JOINED_HOLD_S: Final = 0.005
+
 
 def create_app(settings: GatewaySettings) -> FastAPI:
     """Build the gateway; its connection opens and closes with the app's lifespan."""
     client = InferenceClient(settings.inference_target, settings.max_message_bytes)
     metrics = GatewayMetrics()
+    joined_calls = JoinedCalls(
+        client,
+        metrics,
+        JoinLimits(
+            calls=settings.joined_calls,
+            texts=settings.joined_texts,
+            chars=_JOINED_CHARS,
+            hold_s=_JOINED_HOLD_S,
+        ),
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -37,11 +54,12 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         try:
             yield
         finally:
+            await joined_calls.aclose()
             await client.aclose()
 
     timeout_ms = settings.request_timeout_ms
     routers = (
-        entities.create_router(client, metrics, timeout_ms),
+        entities.create_router(client, joined_calls, metrics, timeout_ms),
         models.create_router(client, timeout_ms),
         demo.create_router(client, metrics, timeout_ms),
         health.create_router(client, metrics),

@@ -19,6 +19,9 @@ class GatewaySettings(BaseSettings):
         max_body_bytes: largest request body.
         request_timeout_ms: longest time for one answer; a caller may ask for less.
         max_message_bytes: largest gRPC message, either way.
+        joined_calls: calls under way from which on single texts of concurrent requests gather
+            into one; a few for each core of the inference service.
+        joined_texts: most single texts in one call; 1 sends each alone.
         drain_timeout_s: time that running requests get to finish at shutdown.
         log_level: the least level that is logged.
     """
@@ -32,6 +35,8 @@ class GatewaySettings(BaseSettings):
     request_timeout_ms: Annotated[int, Field(ge=1)] = 30_000
     # Answers may be several times larger than what was asked: every entity repeats its text.
     max_message_bytes: Annotated[int, Field(ge=1, lt=2**31)] = 64 * 1024 * 1024
+    joined_calls: Annotated[int, Field(ge=1)] = 8
+    joined_texts: Annotated[int, Field(ge=1, le=256)] = 8
     drain_timeout_s: Annotated[int, Field(ge=0)] = 20
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
 

@@ -82,7 +82,7 @@ def recognize_answer(body: RecognizeBody, response: pb.RecognizeResponse) -> byt
     """
     answer: dict[str, Any] = {"model": response.model, "version": response.version}
     if body.texts is None:
-        answer["entities"] = _entities(only_entities(response))
+        answer["entities"] = entities_answer(only_entities(response))
     elif len(response.results) == len(body.texts):
         answer["results"] = [_result(result) for result in response.results]
     else:
@@ -106,10 +106,32 @@ def only_entities(response: pb.RecognizeResponse) -> Sequence[pb.Entity]:
     """
     if len(response.results) != 1:
         raise GatewayError(Reason.INTERNAL, INTERNAL_DETAIL)
-    result = response.results[0]
+    return entities_of(response.results[0])
+
+
+def entities_of(result: pb.TextResult) -> Sequence[pb.Entity]:
+    """Take the entities of one text.
+
+    Raises:
+        GatewayError: the text failed.
+    """
     if result.HasField("error"):
         raise GatewayError(_reason(result.error.reason), result.error.detail[:_MAX_DETAIL_CHARS])
     return result.entities.entities
+
+
+def entities_answer(entities: Sequence[pb.Entity]) -> list[dict[str, Any]]:
+    """Write entities."""
+    return [
+        {
+            "text": entity.text,
+            "label": entity.label,
+            "start": entity.start,
+            "end": entity.end,
+            "score": round(entity.score, 6),
+        }
+        for entity in entities
+    ]
 
 
 def models_answer(response: pb.ListModelsResponse) -> dict[str, Any]:
@@ -150,19 +172,6 @@ def _texts(body: RecognizeBody) -> list[str]:
     return body.texts
 
 
-def _entities(entities: Sequence[pb.Entity]) -> list[dict[str, Any]]:
-    return [
-        {
-            "text": entity.text,
-            "label": entity.label,
-            "start": entity.start,
-            "end": entity.end,
-            "score": round(entity.score, 6),
-        }
-        for entity in entities
-    ]
-
-
 def _result(result: pb.TextResult) -> dict[str, Any]:
     if result.HasField("error"):
         return {
@@ -171,7 +180,7 @@ def _result(result: pb.TextResult) -> dict[str, Any]:
                 "detail": result.error.detail[:_MAX_DETAIL_CHARS],
             }
         }
-    return {"entities": _entities(result.entities.entities)}
+    return {"entities": entities_answer(result.entities.entities)}
 
 
 def _reason(value: pb.ErrorReason.ValueType) -> Reason:

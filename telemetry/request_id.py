@@ -1,7 +1,7 @@
 """The request id that follows one request through both services."""
 
 import re
-import uuid
+import secrets
 from typing import Final
 
 # Lower case: gRPC refuses metadata keys with capitals; HTTP header names ignore case.
@@ -13,7 +13,7 @@ _ACCEPTED: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 def new() -> str:
     """Make a fresh request id of 32 hexadecimal digits."""
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def accept(value: str | None) -> str:

@@ -6,12 +6,14 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.client import InferenceClient
 from gateway.errors import Reason
+from gateway.joined_calls import JoinedCalls
 from gateway.metrics import GatewayMetrics
 from gateway.middleware import request_id_of
 from gateway.problems import documented
 from gateway.routes.direct import DirectRoute
 from gateway.routes.request import TIMEOUT_PARAMETER, read_json, timeout_s
 from gateway.schemas import RECOGNIZE_BODY
+from gateway.single_text import single_answer, single_query
 from gateway.wire import recognize_answer, recognize_request
 
 _TEXT: Final = "Angela Merkel met Tim Cook of Apple in Seoul."
@@ -99,12 +101,16 @@ _PROBLEMS: Final = documented(
 
 
 def create_router(
-    client: InferenceClient, metrics: GatewayMetrics, request_timeout_ms: int
+    client: InferenceClient,
+    joined_calls: JoinedCalls,
+    metrics: GatewayMetrics,
+    request_timeout_ms: int,
 ) -> APIRouter:
     """Make the routes.
 
     Args:
-        client: answers.
+        client: answers several texts.
+        joined_calls: answers single ones.
         metrics: counts the texts.
         request_timeout_ms: longest time for one answer.
     """
@@ -121,6 +127,11 @@ def create_router(
         """Return persons, organisations, places and others, with exact offsets into the text."""
         deadline_s = timeout_s(request, request_timeout_ms)
         body = await read_json(request, RECOGNIZE_BODY)
+        query = single_query(body)
+        if query is not None:
+            metrics.texts.inc()
+            result = await joined_calls.recognize(query, deadline_s, request_id_of(request.scope))
+            return Response(single_answer(result), media_type="application/json")
         call = recognize_request(body)
         metrics.texts.inc(len(call.texts))
         response = await client.recognize(call, deadline_s, request_id_of(request.scope))

@@ -4,6 +4,7 @@ from typing import Final, TypeVar
 
 from fastapi import Request
 from pydantic import TypeAdapter
+from starlette.requests import ClientDisconnect
 
 from gateway.errors import FieldError, GatewayError, Reason
 from gateway.wire import parse_json
@@ -31,7 +32,24 @@ async def read_json(request: Request, adapter: TypeAdapter[Body]) -> Body:
         raise GatewayError(
             Reason.UNSUPPORTED_MEDIA_TYPE, "send the body as content type application/json in UTF-8"
         )
-    return parse_json(adapter, await request.body())
+    return parse_json(adapter, await _body(request))
+
+
+async def _body(request: Request) -> bytes:
+    """Read the whole body; a short one comes in one message, without a stream around it.
+
+    Raises:
+        ClientDisconnect: the caller went away before its end.
+    """
+    parts = []
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def is_json(content_type: str) -> bool:
