@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from gateway.client import InferenceClient
@@ -117,6 +118,10 @@ class JoinedCalls:
             self._send_soon()
         try:
             return await asker.reply
+        except asyncio.CancelledError:
+            if not asker.reply.cancelled():
+                asker.reply.exception()  # else asyncio complains that nobody looked at it
+            raise
         finally:
             expiry.cancel()
             if asker.call is None:
@@ -150,7 +155,15 @@ class JoinedCalls:
             asker.call = call
         call.task = asyncio.get_running_loop().create_task(self._run(call))
         self._calls.add(call.task)
-        call.task.add_done_callback(self._calls.discard)
+        call.task.add_done_callback(partial(self._end, call))
+
+    def _end(self, call: _Call, task: asyncio.Task[None]) -> None:
+        # Not at the end of `_run`: a task that is cancelled before its first step never gets there.
+        self._calls.discard(task)
+        _refuse(call.waiting, GatewayError(Reason.DRAINING, _CLOSING))
+        if call.is_counted:
+            self._coalescer.end()
+            self._send_soon()
 
     async def _run(self, call: _Call) -> None:
         try:
@@ -159,13 +172,6 @@ class JoinedCalls:
             self._fail(call, error)
         except Exception as error:  # noqa: BLE001 - nobody may wait for ever for a fault of ours
             _refuse(call.waiting, error)
-        except asyncio.CancelledError:
-            _refuse(call.waiting, GatewayError(Reason.DRAINING, _CLOSING))
-            raise
-        finally:
-            if call.is_counted:
-                self._coalescer.end()
-                self._send_soon()
 
     async def _ask(self, call: _Call) -> None:
         askers = call.askers
@@ -190,7 +196,8 @@ class JoinedCalls:
         if len(call.askers) == 1 or error.reason not in _PERHAPS_ONE_TEXT:
             _refuse(call.waiting, error)
             return
-        for asker in tuple(call.waiting):
+        waiting, call.waiting = call.waiting, set()
+        for asker in waiting:
             self._start(_Call([asker], is_counted=False))
 
 

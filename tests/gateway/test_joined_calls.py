@@ -288,6 +288,20 @@ async def test_a_call_that_was_cancelled_makes_room_for_the_next(
         assert _names(await ask("B")) == ["B"]
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_call_that_is_left_at_any_moment_makes_room_for_the_next(
+    inference: ScriptedInference, ask: Ask, turns: int
+) -> None:
+    """Also one whose task has not made its first step."""
+    leaving = ask("A")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    async with asyncio.timeout(_TIMEOUT_S):
+        assert _names(await ask("B")) == ["B"]
+
+
 async def test_a_lone_text_travels_with_its_requests_id_and_a_failed_joint_call_names_all(
     inference: ScriptedInference, ask: Ask, busy: _Busy
 ) -> None:
