@@ -33,9 +33,16 @@ _JOINED_CHARS: Final = 1_000
 _JOINED_HOLD_S: Final = 0.005
 
 
-def create_app(settings: GatewaySettings) -> FastAPI:
-    """Build the gateway; its connection opens and closes with the app's lifespan."""
-    client = InferenceClient(settings.inference_target, settings.max_message_bytes)
+def create_app(
+    settings: GatewaySettings, make_client: Callable[[str, int], InferenceClient] = InferenceClient
+) -> FastAPI:
+    """Build the gateway; its connection opens and closes with the app's lifespan.
+
+    Args:
+        settings: of the gateway.
+        make_client: makes the connection, from a target and the bytes of the largest message.
+    """
+    client = make_client(settings.inference_target, settings.max_message_bytes)
     metrics = GatewayMetrics()
     joined_calls = JoinedCalls(
         client,
