@@ -12,6 +12,7 @@ from gateway.errors import Reason
 
 AggregationName = Literal["first", "simple", "average", "max", "none"]
 OffsetUnitName = Literal["codepoint", "utf16", "byte"]
+PriorityName = Literal["interactive", "bulk"]
 
 # Names of models, versions and labels are short; a longer one is a mistake that need not travel on.
 _Name = Annotated[str, Field(max_length=128)]
@@ -51,6 +52,11 @@ class RecognizeBody(BaseModel):
         default="codepoint",
         description="What `start` and `end` count: code points (Python, Go runes), UTF-16 units"
         " (JavaScript, Java, C#) or bytes of the UTF-8 text (Rust, Go strings, C).",
+    )
+    priority: PriorityName = Field(
+        default="interactive",
+        description="Who goes first where calls wait: `bulk` takes what interactive calls leave,"
+        " and a tenth of the time at least.",
     )
     timings: bool = Field(default=False, description="Also say where the time went.")
 

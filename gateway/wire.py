@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from gateway.errors import INTERNAL_DETAIL, FieldError, GatewayError, Reason
-from gateway.schemas import AggregationName, OffsetUnitName, RecognizeBody
+from gateway.schemas import AggregationName, OffsetUnitName, PriorityName, RecognizeBody
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 
 Body = TypeVar("Body")
@@ -31,6 +31,10 @@ OFFSET_UNITS: Final[Mapping[OffsetUnitName, pb.OffsetUnit.ValueType]] = MappingP
         "utf16": pb.OffsetUnit.UTF16,
         "byte": pb.OffsetUnit.BYTE,
     }
+)
+
+PRIORITIES: Final[Mapping[PriorityName, pb.Priority.ValueType]] = MappingProxyType(
+    {"interactive": pb.Priority.INTERACTIVE, "bulk": pb.Priority.BULK}
 )
 
 
@@ -70,6 +74,7 @@ def recognize_request(body: RecognizeBody) -> pb.RecognizeRequest:
             min_score=body.min_score,
             aggregation=AGGREGATIONS[body.aggregation],
             offset_unit=OFFSET_UNITS[body.offset_unit],
+            priority=PRIORITIES[body.priority],
         ),
     )
 

@@ -1,67 +1,48 @@
-"""Which windows are run next, together: the decision alone, without threads, clock or model.
+"""Which windows are run next: the decision alone, without threads, clock or model.
 
 Rules:
-  1. An entry waits at its turn. The first window of a call has the turn of its arrival; each
-     further window comes as much later as the ones before it take to run. So a long document lets
-     short texts pass between its windows, and loses nothing when it is alone.
-     Source: start-time fair queueing (Goyal, Vin, Cheng 1996).
-  2. A batch is formed around the entry with the earliest turn: those of near-equal length join it,
-     nearest first, up to a budget of padded tokens. Padding is work, and on a CPU more of it than
-     batching saves is soon reached.
-  3. With several workers free, nobody takes more than a fair share of what waits.
-  4. Entries whose caller has gone stop counting at once; they and those whose deadline has passed
-     are dropped, never run.
-  5. Time is an argument.
+  1. Interactive calls go before bulk, and bulk has a tenth of the time in any case.
+  2. Among the models of a priority, each with work waiting has the same share of the time.
+  3. Among the windows of a model, `lane` says whose turn it is and who joins the batch.
+  4. While interactive calls come, a run of bulk is short: a call that has just missed a worker
+     waits for no more than that.
+  5. With several workers free, nobody takes more than a fair share of what waits.
+  6. What may wait is bounded: in all, for one model, and for bulk; so neither one busy model nor
+     bulk can close the door to the rest.
+  7. Time is an argument.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from inference.batch import Bounds
+from inference.core import Priority
+from inference.cost_model import CostModel
+from inference.fair_share import FairShare, Flow
+from inference.lane import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
+    from inference.batch import Batch
+    from inference.entry import Entry, Runnable
 
-    from inference.reply import Reply
-
-# Windows are kept in one heap per length class; a class is this many tokens wide, so that padding
-# inside a class is at most 7 tokens a row.
-_CLASS_TOKENS = 8
-# A shorter window may join while it fills at least this share of the row: a quarter of padding
-# costs less than a run of its own does (1 ms of a 24-token sentence's 6.5 ms on Zen 3).
-_LEAST_FILL = 0.75
-
-
-class Runnable(Protocol):
-    """A model as the queue knows it: something that windows share or do not."""
-
-    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scores int64 [batch, tokens] into float32 [batch, tokens, labels]."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """A window that waits for a worker, with everything needed to answer it."""
-
-    session: Runnable
-    ids: NDArray[np.int64]  # int64 [tokens]
-    reply: Reply
-    index: int  # of the window in its reply
-    queued_ns: int
-    expires_ns: int | None  # None: the caller waits for ever
-    turn_ns: int  # when it is this entry's turn; at least `queued_ns`
-    waiting: bool = False  # in the queue, and somebody wants it
-
-    @property
-    def tokens(self) -> int:
-        """Length of the window."""
-        return len(self.ids)
+_BULK_WEIGHT = 1 / 9
+# What one model, or bulk, may fill of the queue when others have work waiting or may get some.
+_MODEL_SHARE = 0.75
+_BULK_SHARE = 0.5
+# Interactive calls count as coming for so long after the last one: a person's next click.
+_LATELY_NS = 1_000_000_000
+# A short run of bulk: as long as two runs of a sentence alone. Shorter ones cost bulk more than
+# they win for the others (benchmarks/scheduling prints it).
+_SENTENCE_TOKENS = 24
+_SHORT_RUN_SENTENCES = 2
+# Work that is certainly before a call must take this many times its time for it to be refused: a
+# prediction that errs must not refuse what could be answered.
+_CERTAINTY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +53,29 @@ class Take:
     expired: list[Entry] = field(default_factory=list)
 
 
-_Lane = dict[int, list[tuple[int, int, Entry]]]  # length class -> heap of (turn, number, entry)
+class _Class(Flow):
+    """The lanes of one priority; a flow of the share between the priorities."""
+
+    __slots__ = ("lanes", "waiting_tokens")
+
+    def __init__(self, weight: float) -> None:
+        super().__init__(weight)
+        self.lanes: FairShare[Lane] = FairShare()
+        self.waiting_tokens = 0
+
+
+class _Backlog:
+    """What is known of one model: its costs, and its lanes by priority."""
+
+    __slots__ = ("costs", "lanes")
+
+    def __init__(self) -> None:
+        self.costs = CostModel()
+        self.lanes = {priority: Lane(self.costs) for priority in Priority}
+
+    @property
+    def waiting_tokens(self) -> int:
+        return sum(lane.waiting_tokens for lane in self.lanes.values())
 
 
 class BatchQueue:
@@ -81,34 +84,77 @@ class BatchQueue:
     Not safe for threads: its owner locks.
 
     Args:
-        batch_tokens: most padded tokens in a batch; a longer window runs alone.
+        batch_tokens: most tokens in a batch, padding counted at its price; a longer window runs
+            alone.
         limit_tokens: most tokens that may wait.
+        model_limit_tokens: most tokens that may wait for one model; none: three quarters of all.
     """
 
-    def __init__(self, batch_tokens: int, limit_tokens: int) -> None:
-        self.limit_tokens = limit_tokens
+    def __init__(
+        self, batch_tokens: int, limit_tokens: int, model_limit_tokens: int | None = None
+    ) -> None:
         self.batch_tokens = batch_tokens
-        self._lanes: defaultdict[Runnable, _Lane] = defaultdict(dict)
-        self._number = 0  # breaks ties in order of arrival
-        self.waiting_tokens = 0
+        self.limit_tokens = limit_tokens
+        self.model_limit_tokens = min(
+            limit_tokens,
+            int(_MODEL_SHARE * limit_tokens) if model_limit_tokens is None else model_limit_tokens,
+        )
+        self.bulk_limit_tokens = int(_BULK_SHARE * limit_tokens)
+        self._backlogs: WeakKeyDictionary[Runnable, _Backlog] = WeakKeyDictionary()
+        self._classes = {
+            Priority.INTERACTIVE: _Class(1),
+            Priority.BULK: _Class(_BULK_WEIGHT),
+        }
+        self._order: FairShare[_Class] = FairShare()
+        self._short_until_ns = 0  # runs of bulk are short
 
-    def admits(self, tokens: int) -> bool:
-        """Whether so many more tokens may wait."""
-        return self.waiting_tokens + tokens <= self.limit_tokens
+    @property
+    def waiting_tokens(self) -> int:
+        """Tokens that somebody waits for."""
+        return sum(one.waiting_tokens for one in self._classes.values())
 
-    def put(self, entries: Iterable[Entry]) -> None:
-        """Adds entries; the caller has asked `admits` for all of them."""
-        for entry in entries:
-            heap = self._lanes[entry.session].setdefault(entry.tokens // _CLASS_TOKENS, [])
-            heapq.heappush(heap, (entry.turn_ns, self._number, entry))
-            self._number += 1
-            entry.waiting = True
-            self.waiting_tokens += entry.tokens
+    def excess_tokens(
+        self,
+        tokens: int,
+        session: Runnable | None = None,
+        priority: Priority = Priority.INTERACTIVE,
+    ) -> int:
+        """How many tokens must be served before so many more may wait; at most 0: none.
 
-    def abandon(self, entries: Iterable[Entry]) -> None:
+        A model, and bulk, that has nothing waiting may put one call of any size that the queue
+        holds.
+        """
+        excess = [self.waiting_tokens + tokens - self.limit_tokens]
+        backlog = self._backlogs.get(session) if session is not None else None
+        if backlog is not None and (of_model := backlog.waiting_tokens):
+            excess.append(of_model + tokens - self.model_limit_tokens)
+        of_bulk = self._classes[Priority.BULK].waiting_tokens
+        if priority is Priority.BULK and of_bulk:
+            excess.append(of_bulk + tokens - self.bulk_limit_tokens)
+        return max(excess)
+
+    def put(self, entries: Sequence[Entry], now_ns: int) -> None:
+        """Adds the windows of one call; the caller has asked whether they may wait."""
+        if not entries:
+            return
+        priority = entries[0].priority
+        of_class = self._classes[priority]
+        lane = self._backlog(entries[0].session).lanes[priority]
+        before = lane.waiting_tokens
+        lane.put(entries)
+        of_class.waiting_tokens += lane.waiting_tokens - before
+        of_class.lanes.join(lane)
+        self._order.join(of_class)
+        if priority is Priority.INTERACTIVE:
+            self._short_until_ns = now_ns + _LATELY_NS
+
+    def abandon(self, entries: Sequence[Entry]) -> None:
         """Gives up entries whose caller has gone; those that run already are left alone."""
         for entry in entries:
-            self._uncount(entry)
+            lane = self._backlog(entry.session).lanes[entry.priority]
+            before = lane.waiting_tokens
+            lane.abandon(entry)
+            self._classes[entry.priority].waiting_tokens += lane.waiting_tokens - before
 
     def take(self, now_ns: int, takers: int = 1) -> Take:
         """Takes the next batch out.
@@ -118,92 +164,88 @@ class BatchQueue:
             takers: workers that are free now, this one among them; at least 1.
 
         Returns:
-            A batch of one session, none when nothing waits, and all entries dropped as expired on
-            the way. Abandoned entries vanish.
+            A batch of one session and priority, none when nothing waits, and all entries dropped
+            as late on the way. Abandoned entries vanish.
         """
-        expired: list[Entry] = []
-        first = self._earliest(now_ns, expired)
-        if first is None:
-            return Take([], expired)
-        share = -(-self.waiting_tokens // takers)
-        budget = min(self.batch_tokens, max(share, first.tokens))
-        lane = self._lanes[first.session]
-        batch = self._fill(lane, first, budget, now_ns, expired)
-        if not lane:
-            del self._lanes[first.session]
-        return Take(batch, expired)
+        late: list[Entry] = []
+        while (of_class := self._order.first()) is not None:
+            while (lane := of_class.lanes.first()) is not None:
+                before = lane.waiting_tokens
+                batch = self._form(lane, now_ns, takers, late)
+                of_class.waiting_tokens += lane.waiting_tokens - before
+                if batch is not None:
+                    of_class.lanes.serve(batch.run_ns)
+                    self._order.serve(batch.run_ns)
+                    return Take(batch.entries, late)
+                of_class.lanes.leave()
+            self._order.leave()
+        return Take([], late)
 
     def drain(self) -> list[Entry]:
         """Takes everything out that somebody waits for."""
-        entries = [
-            entry
-            for lane in self._lanes.values()
-            for heap in lane.values()
-            for _, _, entry in heap
-            if entry.waiting
-        ]
-        self.abandon(entries)
-        self._lanes.clear()
-        return entries
+        for of_class in self._classes.values():
+            of_class.waiting_tokens = 0
+        return [entry for lane in self._lanes() for entry in lane.drain()]
 
-    def _earliest(self, now_ns: int, expired: list[Entry]) -> Entry | None:
-        """The live entry with the earliest turn of all; it stays where it is."""
-        earliest: tuple[int, int, Entry] | None = None
-        for session in list(self._lanes):
-            lane = self._lanes[session]
-            for length_class in list(lane):
-                self._drop_dead(lane, length_class, now_ns, expired)
-                heap = lane.get(length_class)
-                if heap and (earliest is None or heap[0][:2] < earliest[:2]):
-                    earliest = heap[0]
-            if not lane:
-                del self._lanes[session]
-        return earliest[2] if earliest else None
+    def observe(self, session: Runnable, lengths: Sequence[int], took_ns: int) -> None:
+        """Learns from a run of a model: the lengths of its windows, and its time."""
+        tokens = sum(lengths)
+        padding = max(lengths) * len(lengths) - tokens
+        self._backlog(session).costs.observe(tokens, len(lengths), padding, took_ns)
 
-    def _fill(
-        self, lane: _Lane, first: Entry, budget: int, now_ns: int, expired: list[Entry]
-    ) -> list[Entry]:
-        batch = [self._pop(lane, first.tokens // _CLASS_TOKENS)]
-        longest = shortest = first.tokens
-        for length_class in _nearest_first(lane, first.tokens // _CLASS_TOKENS):
-            while True:
-                self._drop_dead(lane, length_class, now_ns, expired)
-                heap = lane.get(length_class)
-                if not heap:
-                    break
-                tokens = heap[0][2].tokens
-                row = max(longest, tokens)
-                if row * (len(batch) + 1) > budget or min(shortest, tokens) < _LEAST_FILL * row:
-                    break
-                batch.append(self._pop(lane, length_class))
-                longest, shortest = row, min(shortest, tokens)
-        return batch
+    def costs(self, session: Runnable) -> CostModel:
+        """What is known of a model's costs."""
+        return self._backlog(session).costs
 
-    def _drop_dead(self, lane: _Lane, length_class: int, now_ns: int, expired: list[Entry]) -> None:
-        """Removes dead entries from the head of a heap."""
-        while heap := lane.get(length_class):
-            entry = heap[0][2]
-            if not entry.waiting:
-                self._pop(lane, length_class)
-            elif entry.expires_ns is not None and entry.expires_ns <= now_ns:
-                expired.append(self._pop(lane, length_class))
-            else:
-                return
+    def drain_ns(self) -> float:
+        """Predicted nanoseconds of one worker for all that waits, in full batches."""
+        return sum(self._work_ns(lane, lane.waiting_tokens) for lane in self._lanes())
 
-    def _pop(self, lane: _Lane, length_class: int) -> Entry:
-        heap = lane[length_class]
-        entry = heapq.heappop(heap)[2]
-        if not heap:
-            del lane[length_class]
-        self._uncount(entry)
-        return entry
+    def is_hopeless(self, entries: Sequence[Entry], now_ns: int, workers: int) -> bool:
+        """Whether a call of these windows can clearly not be answered by its deadline.
 
-    def _uncount(self, entry: Entry) -> None:
-        if entry.waiting:
-            entry.waiting = False
-            self.waiting_tokens -= entry.tokens
+        Counted is only what is certain: its own work, and the calls of its model and priority
+        that are served before it.
 
+        Args:
+            entries: all windows of the call.
+            now_ns: the present.
+            workers: that run batches.
+        """
+        expires_ns = entries[0].expires_ns
+        if expires_ns is None:
+            return False
+        if expires_ns <= now_ns:
+            return True
+        backlog = self._backlog(entries[0].session)
+        if not backlog.costs.settled:
+            return False
+        lane = backlog.lanes[entries[0].priority]
+        work_ns = self._work_ns(lane, lane.due_tokens + sum(entry.tokens for entry in entries))
+        longest_ns = backlog.costs.costs.of(max(entry.tokens for entry in entries))
+        return max(work_ns / workers, longest_ns) > _CERTAINTY * (expires_ns - now_ns)
 
-def _nearest_first(lane: _Lane, length_class: int) -> Iterator[int]:
-    """The length classes of a lane, nearest to one first, the shorter of two first."""
-    yield from sorted(lane, key=lambda other: (abs(other - length_class), other))
+    def _form(self, lane: Lane, now_ns: int, takers: int, late: list[Entry]) -> Batch | None:
+        """Takes a lane's next batch out; none: nothing in it is to be run."""
+        share = -(-self.waiting_tokens // takers)
+        first = lane.first(now_ns, late)
+        if first is None:
+            return None
+        run_ns = None
+        if first.priority is Priority.BULK and now_ns < self._short_until_ns:
+            run_ns = _SHORT_RUN_SENTENCES * lane.costs.costs.of(_SENTENCE_TOKENS)
+        return lane.form(first, Bounds(min(self.batch_tokens, share), run_ns), now_ns, late)
+
+    def _work_ns(self, lane: Lane, tokens: int) -> float:
+        """Least time of one worker for so many tokens: full batches without padding."""
+        return lane.costs.costs.of(tokens, 0, 0, tokens / self.batch_tokens)
+
+    def _lanes(self) -> Iterator[Lane]:
+        for backlog in self._backlogs.values():
+            yield from backlog.lanes.values()
+
+    def _backlog(self, session: Runnable) -> _Backlog:
+        backlog = self._backlogs.get(session)
+        if backlog is None:
+            backlog = self._backlogs[session] = _Backlog()
+        return backlog

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from inference.core import Priority
 from inference.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
 from inference.reply import WindowScores
 from telemetry import logs
@@ -20,17 +22,14 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
-    from inference.batch_queue import BatchQueue, Entry
+    from inference.batch_queue import BatchQueue, Take
+    from inference.cost_model import Costs
+    from inference.entry import Entry, Runnable
     from inference.metrics import Metrics
     from inference.reply import Outcome
 
 _log = logs.get_logger(__name__)
 
-# Before the first run has been measured: one Zen 3 core, 24-token sentences.
-_FIRST_TOKENS_PER_S = 4_000.0
-# Each run moves the estimate by a tenth: it follows a change of load within some ten runs and no
-# single slow run upsets it.
-_RATE_WEIGHT = 0.1
 _LEAST_RETRY_S = 0.05
 _NS_PER_S = 1_000_000_000
 
@@ -60,47 +59,63 @@ class Batcher:
             threading.Thread(target=self._work, name=f"worker-{i}", daemon=True)
             for i in range(workers)
         ]
+        self._models: weakref.WeakKeyDictionary[Runnable, str] = weakref.WeakKeyDictionary()
         self._free = 0
         self._closing = False
-        self._tokens_per_s = _FIRST_TOKENS_PER_S  # of one worker
         metrics.waiting_tokens.set_function(lambda: float(queue.waiting_tokens))
+        metrics.drain_seconds.set_function(self._drain_s)
+        metrics.costs.follow(self._costs)
 
     def start(self) -> None:
         """Starts the workers; call once, and `close` at the end."""
         for thread in self._threads:
             thread.start()
 
-    def check_admission(self, tokens: int = 0) -> None:
+    def check_admission(
+        self,
+        tokens: int = 0,
+        session: Runnable | None = None,
+        priority: Priority = Priority.INTERACTIVE,
+    ) -> None:
         """Refuses at the door what could not be queued.
 
         Args:
             tokens: size of the call, or 0 while it is not known.
+            session: the model that it asks for, if known.
+            priority: of the call.
 
         Raises:
             QueueFull: so many tokens more may not wait now.
         """
-        queue = self._queue
-        if not queue.admits(max(tokens, 1)):
-            excess = queue.waiting_tokens + tokens - queue.limit_tokens
-            raise QueueFull(max(_LEAST_RETRY_S, self.run_ns(excess) / _NS_PER_S))
-
-    def run_ns(self, tokens: int) -> int:
-        """Predicted time in which the workers together run so many tokens, in nanoseconds."""
-        return int(tokens * _NS_PER_S / (self._tokens_per_s * len(self._threads)))
+        excess = self._queue.excess_tokens(max(tokens, 1), session, priority)
+        if excess > 0:
+            # All that waits drains at one rate; the part that is too much, at the same.
+            waiting = max(self._queue.waiting_tokens, excess)
+            drain_s = self._queue.drain_ns() / len(self._threads) / _NS_PER_S
+            raise QueueFull(max(_LEAST_RETRY_S, drain_s * excess / waiting))
 
     def submit(self, entries: Sequence[Entry]) -> None:
         """Queues all entries of a call, or none.
 
+        Args:
+            entries: of one call; at least one.
+
         Raises:
             QueueFull: they do not fit in the queue.
+            DeadlineExceeded: their deadline clearly cannot be met.
             Draining: the batcher is closed.
         """
         tokens = sum(entry.tokens for entry in entries)
+        first = entries[0]
         with self._changed:
             if self._closing:
                 raise Draining
-            self.check_admission(tokens)
-            self._queue.put(entries)
+            self.check_admission(tokens, first.session, first.priority)
+            now_ns = self._clock_ns()
+            if self._queue.is_hopeless(entries, now_ns, len(self._threads)):
+                self._metrics.dropped("hopeless", len(entries))
+                raise DeadlineExceeded
+            self._queue.put(entries, now_ns)
             self._changed.notify(min(len(entries), len(self._threads)))
 
     def abandon(self, entries: Sequence[Entry]) -> None:
@@ -124,14 +139,13 @@ class Batcher:
 
     def _work(self) -> None:
         while (taken := self._next()) is not None:
-            batch, expired = taken
-            if expired:
-                self._metrics.dropped("expired", len(expired))
-                _deliver([(entry, DeadlineExceeded()) for entry in expired])
-            if batch:
-                _deliver(self._run(batch))
+            if taken.expired:
+                self._metrics.dropped("expired", len(taken.expired))
+                _deliver([(entry, DeadlineExceeded()) for entry in taken.expired])
+            if taken.batch:
+                _deliver(self._run(taken.batch))
 
-    def _next(self) -> tuple[list[Entry], list[Entry]] | None:
+    def _next(self) -> Take | None:
         """Waits for something to run or to refuse; none when the batcher closes."""
         with self._changed:
             self._free += 1
@@ -139,7 +153,7 @@ class Batcher:
                 while not self._closing:
                     take = self._queue.take(self._clock_ns(), self._free)
                     if take.batch or take.expired:
-                        return take.batch, take.expired
+                        return take
                     self._changed.wait()
                 return None
             finally:
@@ -173,10 +187,21 @@ class Batcher:
         ]
 
     def _measure(self, batch: list[Entry], padded_tokens: int, took_ns: int) -> None:
-        tokens = sum(entry.tokens for entry in batch)
-        rate = tokens * _NS_PER_S / max(took_ns, 1)
-        self._tokens_per_s += _RATE_WEIGHT * (rate - self._tokens_per_s)
-        self._metrics.batch(len(batch), tokens, padded_tokens)
+        lengths = [entry.tokens for entry in batch]
+        with self._changed:
+            self._queue.observe(batch[0].session, lengths, took_ns)
+            self._models[batch[0].session] = batch[0].model
+        self._metrics.batch(len(batch), sum(lengths), padded_tokens, batch[0].priority)
+
+    def _drain_s(self) -> float:
+        """Predicted seconds until the workers have run all that waits."""
+        with self._changed:
+            return self._queue.drain_ns() / len(self._threads) / _NS_PER_S
+
+    def _costs(self) -> dict[str, Costs]:
+        """The fitted costs of each model that has run."""
+        with self._changed:
+            return {name: self._queue.costs(s).costs for s, name in self._models.items()}
 
 
 def _deliver(outcomes: Sequence[tuple[Entry, Outcome]]) -> None:

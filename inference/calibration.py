@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.batch_queue import Runnable
+from inference.entry import Runnable
 from inference.cores import usable_cores
 from inference.errors import ModelInvalid
 from inference.repository import Repository

@@ -27,6 +27,13 @@ class OffsetUnit(Enum):
     BYTE = "byte"
 
 
+class Priority(Enum):
+    """Who goes first where calls wait."""
+
+    INTERACTIVE = "interactive"  # somebody waits for the answer
+    BULK = "bulk"  # work that may take what the others leave, and a small share in any case
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A part of a text that one row of a model run holds.
@@ -76,6 +83,7 @@ class RecognizeQuery:
     min_score: float = 0.0  # in [0, 1]
     aggregation: Aggregation = Aggregation.FIRST
     offset_unit: OffsetUnit = OffsetUnit.CODEPOINT
+    priority: Priority = Priority.INTERACTIVE
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,16 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
-from inference.batch_queue import Entry
 from inference.batcher import Batcher
-from inference.core import Entity, RecognizeAnswer, RecognizeQuery, Timings, TokenizedText
+from inference.core import (
+    Entity,
+    Priority,
+    RecognizeAnswer,
+    RecognizeQuery,
+    Timings,
+    TokenizedText,
+)
+from inference.entry import Entry
 from inference.errors import (
     DeadlineExceeded,
     InferenceFailed,
@@ -92,7 +99,7 @@ class Engine:
         """
         model = self.repository.get(query.model, query.version)
         self._check(query, model)
-        self._batcher.check_admission()
+        self._batcher.check_admission(0, model.session, query.priority)
 
         is_long = sum(map(len, query.texts)) > _INLINE_CHARS
         started_ns = self._clock_ns()
@@ -101,7 +108,7 @@ class Engine:
         )
         tokenize_ns = self._clock_ns() - started_ns
 
-        outcomes = await self._run(model, texts, expires_ns)
+        outcomes = await self._run(model, texts, expires_ns, query.priority)
 
         started_ns = self._clock_ns()
         results = await self._beside_if(is_long, lambda: _results(model, query, texts, outcomes))
@@ -144,7 +151,11 @@ class Engine:
         return model.tokenizer.tokenize(text)
 
     async def _run(
-        self, model: Model, texts: list[TokenizedText | TextRejected], expires_ns: int | None
+        self,
+        model: Model,
+        texts: list[TokenizedText | TextRejected],
+        expires_ns: int | None,
+        priority: Priority,
     ) -> list[Outcome]:
         """Queues every window of the call and waits for them; one outcome each, in order."""
         windows = [w for text in texts if isinstance(text, TokenizedText) for w in text.windows]
@@ -158,12 +169,11 @@ class Engine:
             )
         reply = Reply(len(windows), asyncio.get_running_loop())
         now_ns = self._clock_ns()
-        entries: list[Entry] = []
-        turn_ns = now_ns
-        for index, window in enumerate(windows):
-            entry = Entry(model.session, window.ids, reply, index, now_ns, expires_ns, turn_ns)
-            entries.append(entry)
-            turn_ns += self._batcher.run_ns(entry.tokens)
+        version = f"{model.name}/{model.version}"
+        entries = [
+            Entry(model.session, window.ids, reply, i, now_ns, expires_ns, priority, version)
+            for i, window in enumerate(windows)
+        ]
         self._batcher.submit(entries)
         try:
             timeout_s = None if expires_ns is None else max(0, expires_ns - now_ns) / 1e9

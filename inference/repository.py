@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference.batch_queue import Runnable
 from inference.decoding import Decoder
+from inference.entry import Runnable
 from inference.errors import ModelInvalid, ModelNotFound, Reason
 from inference.runtime import Session
 from inference.tokenization import Tokenizer

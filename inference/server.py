@@ -54,7 +54,9 @@ class Server:
     def __init__(self, settings: Settings, repository: Repository, metrics: Metrics) -> None:
         self._settings = settings
         workers = settings.workers or usable_cores()
-        queue = BatchQueue(settings.batch_tokens, settings.queue_tokens)
+        queue = BatchQueue(
+            settings.batch_tokens, settings.queue_tokens, settings.model_queue_tokens or None
+        )
         self._batcher = Batcher(queue, workers, metrics)
         limits = Limits(settings.max_texts, settings.max_text_chars, settings.queue_tokens)
         self._engine = Engine(repository, self._batcher, limits)

@@ -38,6 +38,12 @@ class Settings(BaseSettings):
     queue_tokens: int = Field(
         131_072, ge=512, description="most tokens that may wait; further calls are refused"
     )
+    model_queue_tokens: int = Field(
+        0,
+        ge=0,
+        description="most tokens that may wait for one model while it has others waiting;"
+        " 0: three quarters of the queue",
+    )
     max_texts: int = Field(256, ge=1, le=10_000, description="texts in one call")
     max_text_chars: int = Field(200_000, ge=1, description="code points in one text")
     max_message_bytes: int = Field(64 * _MIB, ge=1024, description="one gRPC message")

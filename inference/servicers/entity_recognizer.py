@@ -10,6 +10,7 @@ from inference.core import (
     Aggregation,
     Entity,
     OffsetUnit,
+    Priority,
     RecognizeAnswer,
     RecognizeQuery,
 )
@@ -38,6 +39,11 @@ OFFSET_UNITS: Mapping[int, OffsetUnit] = {
     pb.CODEPOINT: OffsetUnit.CODEPOINT,
     pb.UTF16: OffsetUnit.UTF16,
     pb.BYTE: OffsetUnit.BYTE,
+}
+PRIORITIES: Mapping[int, Priority] = {
+    pb.PRIORITY_UNSPECIFIED: Priority.INTERACTIVE,
+    pb.INTERACTIVE: Priority.INTERACTIVE,
+    pb.BULK: Priority.BULK,
 }
 
 
@@ -108,8 +114,11 @@ def query_of(request: pb.RecognizeRequest) -> RecognizeQuery:
     options = request.options
     aggregation = AGGREGATIONS.get(options.aggregation)
     offset_unit = OFFSET_UNITS.get(options.offset_unit)
-    if aggregation is None or offset_unit is None:
-        field = "aggregation" if aggregation is None else "offset_unit"
+    priority = PRIORITIES.get(options.priority)
+    if aggregation is None or offset_unit is None or priority is None:
+        field = "priority"
+        if aggregation is None or offset_unit is None:
+            field = "aggregation" if aggregation is None else "offset_unit"
         raise RequestInvalid(Reason.OPTION_INVALID, f"{field} has an unknown value")
     return RecognizeQuery(
         texts=list(request.texts),
@@ -119,6 +128,7 @@ def query_of(request: pb.RecognizeRequest) -> RecognizeQuery:
         min_score=options.min_score,
         aggregation=aggregation,
         offset_unit=offset_unit,
+        priority=priority,
     )
 
 

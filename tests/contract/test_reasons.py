@@ -2,9 +2,9 @@
 
 from grpc import StatusCode
 
-from inference.core import Aggregation, OffsetUnit
+from inference.core import Aggregation, OffsetUnit, Priority
 from inference.errors import QueueFull, Reason, RecognitionError
-from inference.servicers.entity_recognizer import AGGREGATIONS, OFFSET_UNITS
+from inference.servicers.entity_recognizer import AGGREGATIONS, OFFSET_UNITS, PRIORITIES
 from inference.servicers.status import STATUS_OF_REASON, details, proto_reason
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 
@@ -47,3 +47,5 @@ def test_every_value_of_an_option_is_understood() -> None:
     assert set(AGGREGATIONS.values()) == set(Aggregation)
     assert set(OFFSET_UNITS) == {number for _, number in pb.OffsetUnit.items()}
     assert set(OFFSET_UNITS.values()) == set(OffsetUnit)
+    assert set(PRIORITIES) == {number for _, number in pb.Priority.items()}
+    assert set(PRIORITIES.values()) == set(Priority)

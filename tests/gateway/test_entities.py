@@ -52,7 +52,7 @@ async def test_the_call_carries_options_deadline_and_request_id(
     assert inference.request_ids == ["my-id:1"]
     assert 0 < inference.deadlines_s[0] < 3, "gRPC rounds a deadline up a little"
     assert inference.requests[0].options == pb.RecognizeOptions(
-        labels=["PER"], aggregation=pb.NONE, offset_unit=pb.UTF16
+        labels=["PER"], aggregation=pb.NONE, offset_unit=pb.UTF16, priority=pb.INTERACTIVE
     )
 
 

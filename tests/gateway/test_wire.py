@@ -12,6 +12,7 @@ from gateway.schemas import (
     RECOGNIZE_BODY,
     AggregationName,
     OffsetUnitName,
+    PriorityName,
     RecognizeBody,
 )
 from protos.ner.v1 import entity_recognizer_pb2 as pb
@@ -45,6 +46,9 @@ def test_the_tables_name_every_option_of_the_contract() -> None:
     assert set(wire.OFFSET_UNITS.values()) == set(pb.OffsetUnit.values()) - {0}
     assert all(pb.Aggregation.Name(v) == n.upper() for n, v in wire.AGGREGATIONS.items())
     assert all(pb.OffsetUnit.Name(v) == n.upper() for n, v in wire.OFFSET_UNITS.items())
+    assert set(wire.PRIORITIES) == set(get_args(PriorityName))
+    assert set(wire.PRIORITIES.values()) == set(pb.Priority.values()) - {0}
+    assert all(pb.Priority.Name(v) == n.upper() for n, v in wire.PRIORITIES.items())
 
 
 def test_every_field_of_the_body_is_in_the_call() -> None:
@@ -56,13 +60,18 @@ def test_every_field_of_the_body_is_in_the_call() -> None:
         min_score=0.25,
         aggregation="max",
         offset_unit="byte",
+        priority="bulk",
     )
     assert wire.recognize_request(body) == pb.RecognizeRequest(
         texts=["a", "b"],
         model="m",
         version="7",
         options=pb.RecognizeOptions(
-            labels=["PER", "ORG"], min_score=0.25, aggregation=pb.MAX, offset_unit=pb.BYTE
+            labels=["PER", "ORG"],
+            min_score=0.25,
+            aggregation=pb.MAX,
+            offset_unit=pb.BYTE,
+            priority=pb.BULK,
         ),
     )
 
@@ -71,7 +80,9 @@ def test_a_body_with_a_text_alone_asks_for_the_defaults() -> None:
     call = wire.recognize_request(RecognizeBody(text="a"))
     assert call == pb.RecognizeRequest(
         texts=["a"],
-        options=pb.RecognizeOptions(aggregation=pb.FIRST, offset_unit=pb.CODEPOINT),
+        options=pb.RecognizeOptions(
+            aggregation=pb.FIRST, offset_unit=pb.CODEPOINT, priority=pb.INTERACTIVE
+        ),
     )
 
 

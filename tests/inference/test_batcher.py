@@ -2,14 +2,17 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.batch_queue import BatchQueue, Entry
+from inference.batch_queue import BatchQueue
 from inference.batcher import Batcher
+from inference.core import Priority
+from inference.entry import Entry
 from inference.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
 from inference.metrics import Metrics
 from inference.reply import Reply, WindowScores
@@ -36,6 +39,29 @@ class GatedSession:
         return (ids * mask)[..., None].astype(np.float32)
 
 
+class FakeClock:
+    """Stands until somebody moves it."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+class ClockedSession(GatedSession):
+    """Runs that take this long by a fake clock."""
+
+    def __init__(self, clock: FakeClock, run_ns: int) -> None:
+        super().__init__()
+        self._clock, self._run_ns = clock, run_ns
+
+    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Moves the clock."""
+        self._clock.now_ns += self._run_ns
+        return super().run(ids, mask)
+
+
 @pytest.fixture
 def session() -> GatedSession:
     return GatedSession()
@@ -49,8 +75,14 @@ def make_batcher() -> Iterator[MakeBatcher]:
     """Makes started batchers and closes them at the end."""
     made: list[Batcher] = []
 
-    def make(workers: int = 1, limit_tokens: int = 10_000) -> Batcher:
-        batcher = Batcher(BatchQueue(256, limit_tokens), workers, Metrics())
+    def make(
+        workers: int = 1,
+        limit_tokens: int = 10_000,
+        metrics: Metrics | None = None,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> Batcher:
+        queue = BatchQueue(256, limit_tokens)
+        batcher = Batcher(queue, workers, metrics or Metrics(), clock_ns)
         batcher.start()
         made.append(batcher)
         return batcher
@@ -61,12 +93,15 @@ def make_batcher() -> Iterator[MakeBatcher]:
 
 
 def call(
-    session: GatedSession, *windows: list[int], expires_ns: int | None = None
+    session: GatedSession,
+    *windows: list[int],
+    expires_ns: int | None = None,
+    priority: Priority = Priority.INTERACTIVE,
 ) -> tuple[Reply, list[Entry]]:
     """The reply and the entries of one call."""
     reply = Reply(len(windows), asyncio.get_running_loop())
     entries = [
-        Entry(session, np.array(ids, dtype=np.int64), reply, i, 0, expires_ns, 0)
+        Entry(session, np.array(ids, dtype=np.int64), reply, i, 0, expires_ns, priority, "m/1")
         for i, ids in enumerate(windows)
     ]
     return reply, entries
@@ -153,13 +188,84 @@ async def test_the_caller_of_a_running_window_may_leave(
     assert isinstance((await asyncio.wait_for(kept.outcomes(), 10))[0], WindowScores)
 
 
-async def test_an_expired_window_is_refused_and_not_run(
+async def test_a_deadline_that_has_passed_is_refused_at_the_door(
     make_batcher: MakeBatcher, session: GatedSession
 ) -> None:
-    reply, entries = call(session, [1] * 8, expires_ns=1)
-    make_batcher().submit(entries)
-    assert isinstance((await asyncio.wait_for(reply.outcomes(), 10))[0], DeadlineExceeded)
+    _, entries = call(session, [1] * 8, expires_ns=1)
+    with pytest.raises(DeadlineExceeded):
+        make_batcher().submit(entries)
     assert session.batches == []
+
+
+async def test_a_window_that_expires_while_it_waits_is_refused_and_not_run(
+    make_batcher: MakeBatcher, session: GatedSession
+) -> None:
+    clock = FakeClock()
+    session.gate.clear()
+    batcher = make_batcher(clock_ns=clock)
+    running, entries = call(session, [1] * 8)
+    batcher.submit(entries)
+    await asyncio.to_thread(session.entered.wait, 10)
+    waiting, waiting_entries = call(session, [2] * 8, expires_ns=clock() + 1_000)
+    batcher.submit(waiting_entries)
+    clock.now_ns += 1_000
+    session.gate.set()
+    assert isinstance((await asyncio.wait_for(waiting.outcomes(), 10))[0], DeadlineExceeded)
+    await asyncio.wait_for(running.outcomes(), 10)
+    assert session.batches == [1]
+
+
+async def test_a_call_that_clearly_takes_longer_than_its_deadline_is_refused_at_the_door(
+    make_batcher: MakeBatcher,
+) -> None:
+    """Runs take 10 ms by the clock; once that is known, 1 ms is refused and 1 s is not."""
+    clock = FakeClock()
+    session = ClockedSession(clock, 10_000_000)
+    metrics = Metrics()
+    batcher = make_batcher(metrics=metrics, clock_ns=clock)
+    for left_ns in [None] * 20 + [1_000_000_000]:
+        expires_ns = None if left_ns is None else clock() + left_ns
+        reply, entries = call(session, [1] * 8, expires_ns=expires_ns)
+        batcher.submit(entries)
+        await asyncio.wait_for(reply.outcomes(), 10)
+    _, entries = call(session, [1] * 8, expires_ns=clock() + 1_000_000)
+    with pytest.raises(DeadlineExceeded):
+        batcher.submit(entries)
+    assert len(session.batches) == 21
+    dropped = {"reason": "hopeless"}
+    assert metrics.registry.get_sample_value("inference_windows_dropped_total", dropped) == 1
+
+
+async def test_what_runs_cost_and_what_waits_are_shown(
+    make_batcher: MakeBatcher, session: GatedSession
+) -> None:
+    metrics = Metrics()
+    clock = FakeClock()
+    clocked = ClockedSession(clock, 10_000_000)
+    batcher = make_batcher(metrics=metrics, clock_ns=clock)
+    for priority in (Priority.BULK, Priority.INTERACTIVE, Priority.BULK):
+        reply, entries = call(clocked, [1] * 8, priority=priority)
+        batcher.submit(entries)
+        await asyncio.wait_for(reply.outcomes(), 10)
+    value = metrics.registry.get_sample_value
+    for priority_name, batches in (("bulk", 2), ("interactive", 1)):
+        assert value("inference_batches_total", {"priority": priority_name}) == batches
+    parts = {
+        part: value("inference_cost_seconds", {"model": "m/1", "of": part})
+        for part in ("token", "padding", "sequence", "run")
+    }
+    assert 8 * (parts["token"] or 0) + (parts["sequence"] or 0) + (parts["run"] or 0) == (
+        pytest.approx(0.01, rel=0.01)
+    )
+    assert value("inference_predicted_drain_seconds") == 0
+    session.gate.clear()
+    _, entries = call(session, [1] * 8)
+    batcher.submit(entries)
+    await asyncio.to_thread(session.entered.wait, 10)
+    _, entries = call(session, [1] * 100)
+    batcher.submit(entries)
+    assert (value("inference_predicted_drain_seconds") or 0) > 0
+    session.gate.set()
 
 
 async def test_a_full_queue_refuses_and_says_when_to_come_back(
@@ -175,7 +281,7 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back(
     _, refused = call(session, [3] * 8)
     with pytest.raises(QueueFull) as caught:
         batcher.submit(refused)
-    assert caught.value.retry_after_s > 0
+    assert 0.05 <= caught.value.retry_after_s < 1
     session.gate.set()
     await asyncio.wait_for(asyncio.gather(running.outcomes(), waiting.outcomes()), 10)
 

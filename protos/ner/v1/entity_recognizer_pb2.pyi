@@ -175,6 +175,30 @@ BYTE: OffsetUnit.ValueType  # 3
 """bytes of the UTF-8 text: Rust, Go strings, C"""
 Global___OffsetUnit: _TypeAlias = OffsetUnit  # noqa: Y015
 
+class _Priority:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
+    """the server's default: INTERACTIVE"""
+    INTERACTIVE: _Priority.ValueType  # 1
+    """somebody waits for the answer"""
+    BULK: _Priority.ValueType  # 2
+    """takes what interactive calls leave, and a tenth of the time at least"""
+
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """Who goes first where calls wait for the model."""
+
+PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
+"""the server's default: INTERACTIVE"""
+INTERACTIVE: Priority.ValueType  # 1
+"""somebody waits for the answer"""
+BULK: Priority.ValueType  # 2
+"""takes what interactive calls leave, and a tenth of the time at least"""
+Global___Priority: _TypeAlias = Priority  # noqa: Y015
+
 @_typing.final
 class RecognizeOptions(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -183,10 +207,12 @@ class RecognizeOptions(_message.Message):
     MIN_SCORE_FIELD_NUMBER: _builtins.int
     AGGREGATION_FIELD_NUMBER: _builtins.int
     OFFSET_UNIT_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     min_score: _builtins.float
     """Return only entities with at least this score, in [0, 1]."""
     aggregation: Global___Aggregation.ValueType
     offset_unit: Global___OffsetUnit.ValueType
+    priority: Global___Priority.ValueType
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Return only these labels ("PER"); none means all. Unknown labels are refused."""
@@ -198,10 +224,11 @@ class RecognizeOptions(_message.Message):
         min_score: _builtins.float = ...,
         aggregation: Global___Aggregation.ValueType = ...,
         offset_unit: Global___OffsetUnit.ValueType = ...,
+        priority: Global___Priority.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregation", b"aggregation", "labels", b"labels", "min_score", b"min_score", "offset_unit", b"offset_unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregation", b"aggregation", "labels", b"labels", "min_score", b"min_score", "offset_unit", b"offset_unit", "priority", b"priority"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
