@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 _KEEP = 0.995
 # Weight of the prior, in runs. Padding is a few per cent of most runs and counts squared: more
 # prior than this, and its price would never be learned.
-_PRIOR_RUNS = 0.02
+_PRIOR_RUNS = 0.01
 # No price but that of padding falls below this share of the prior's, at the speed that was seen.
 _LEAST_PRICE = 0.02
 # From here on a run that takes a multiple of its prediction is a pause of the machine, not a price.
@@ -55,8 +55,8 @@ class Costs:
 
 
 # The shipped model (models/ner-en/1, MiniLM-L6 int8), one thread on a Zen 5 core (AMD EPYC),
-# commit 9fd3990, 2026-11-24: `python -m benchmarks.scheduling measure`. The row's own price came
-# out as none; it is not exactly 0 here, so that it can be learned.
+# commit 9fd3990, 2026-11-24: `python -m benchmarks.scheduling measure`. A row's own price came out
+# as none; a price that is nothing here could not be learned for another model.
 PRIOR = Costs(token_ns=51_000, padding_ns=51_000, sequence_ns=10_000, run_ns=1_270_000)
 
 

@@ -64,6 +64,15 @@ def test_runs_that_are_all_alike_leave_the_proportions_of_the_prior() -> None:
     assert model.costs.padding_price == pytest.approx(1, abs=0.3)
 
 
+def test_a_price_that_would_be_negative_is_none_and_the_others_make_up_for_it() -> None:
+    """As chance would have it where padding is nearly free."""
+    true = Costs(51_000, -25_000, 10_000, 1_270_000)
+    costs = fitted(true, 400).costs
+    assert costs.padding_ns == 0
+    # Mean of these runs: 200 tokens, a hundred of padding.
+    assert costs.of(200, 6, 100) == pytest.approx(true.of(200, 6, 100), rel=0.05)
+
+
 def test_one_pause_of_the_machine_changes_little() -> None:
     model = fitted(PRIOR, 400)
     before = model.costs.of(100, 4)

@@ -49,13 +49,15 @@ def test_leaving_and_coming_back_wins_no_turn() -> None:
     steady, restless = Flow(), Flow()
     share.join(steady)
     count: Counter[Flow] = Counter()
-    for _ in range(100):
+    for _ in range(110):
         share.join(restless)
-        flow = served(share, 1)
-        count[flow] += 1
-        if share.first() is restless:
+        share.serve(10 if share.first() is restless else 1)
+        flow = share.first()
+        if flow is restless:
             share.leave()
-    assert count[steady] >= 49
+        share.join(restless)
+        count[served(share, 10 if share.first() is restless else 1)] += 1
+    assert count[steady] >= 9 * count[restless]
 
 
 def test_an_empty_share_serves_nobody() -> None:
