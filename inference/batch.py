@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # What a window saves by joining, as a share of a run's own price, if many others wait: what it
 # would pay in a batch of three. From 0.25 to 0.4 the throughput is flat, at 1 and at 0.1 it falls
-# by a twentieth (`python -m benchmarks.scheduling simulate`, AMD EPYC, 2026-11-24).
+# by up to a twentieth (found with the simulator of benchmarks/scheduling).
 _LEAST_SHARE = 1 / 3
 # Padding that is free must still fit in memory: rows times length, as a multiple of the budget.
 _MOST_PADDED = 4

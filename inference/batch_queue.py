@@ -37,7 +37,7 @@ _BULK_SHARE = 0.5
 # Interactive calls count as coming for so long after the last one: a person's next click.
 _LATELY_NS = 1_000_000_000
 # A short run of bulk: as long as two runs of a sentence alone. Shorter ones cost bulk more than
-# they win for the others (benchmarks/scheduling prints it).
+# they win for the others, longer ones bring their 99th percentile near three times that of idle.
 _SENTENCE_TOKENS = 24
 _SHORT_RUN_SENTENCES = 2
 # Work that is certainly before a call must take this many times its time for it to be refused: a

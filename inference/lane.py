@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Windows are kept in one heap per length class, this many tokens wide. When a hundred wait, classes
 # of 8 tokens cost a tenth of the throughput in padding; narrower ones than 2 win nothing more
-# (`python -m benchmarks.scheduling simulate`, AMD EPYC, 2026-11-24).
+# (found with the simulator of benchmarks/scheduling).
 _CLASS_TOKENS = 2
 # The least part of its cost by which a batch moves the clock. Up to 32 large calls share evenly
 # with those that come; beyond that those that come wait, and in exchange nobody waits for ever.

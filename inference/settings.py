@@ -33,7 +33,9 @@ class Settings(BaseSettings):
     )
     # A batch of 256 tokens already runs a token about as cheaply as one of 768 (5.4 against
     # 5.2 ms for each 24-token sentence) and keeps its members waiting a third as long.
-    batch_tokens: int = Field(256, ge=8, le=65536, description="padded tokens in a batch")
+    batch_tokens: int = Field(
+        256, ge=8, le=65536, description="tokens in a batch, padding at its price"
+    )
     # About 13 s of work for two cores: more than that, and callers have given up.
     queue_tokens: int = Field(
         131_072, ge=512, description="most tokens that may wait; further calls are refused"
