@@ -91,8 +91,7 @@ class Batcher:
         if excess > 0:
             # All that waits drains at one rate; the part that is too much, at the same.
             waiting = max(self._queue.waiting_tokens, excess)
-            drain_s = self._queue.drain_ns() / len(self._threads) / _NS_PER_S
-            raise QueueFull(max(_LEAST_RETRY_S, drain_s * excess / waiting))
+            raise QueueFull(max(_LEAST_RETRY_S, self._drain_s() * excess / waiting))
 
     def submit(self, entries: Sequence[Entry]) -> None:
         """Queues all entries of a call, or none.
