@@ -22,7 +22,9 @@ _KEEP = 0.995
 # prior than this, and its price would never be learned.
 _PRIOR_RUNS = 0.01
 # No price but that of padding falls below this share of the prior's, at the speed that was seen.
-_LEAST_PRICE = 0.02
+# On cores that others use too, long runs are interrupted more than short ones, and the price of a
+# run would come out as nothing: then nobody would join anybody.
+_LEAST_PRICE = 0.1
 # From here on a run that takes a multiple of its prediction is a pause of the machine, not a price.
 _SETTLED_RUNS = 20
 _MOST_SURPRISE = 3.0
@@ -32,7 +34,7 @@ _FIT_EVERY = 8
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Prices in nanoseconds of one worker, none negative."""
+    """Prices in nanoseconds of one worker; only that of padding may be none."""
 
     token_ns: float  # of a token of text
     padding_ns: float  # of a token of padding
@@ -51,7 +53,7 @@ class Costs:
     @property
     def padding_price(self) -> float:
         """What a token of padding costs as a share of a token of text, in [0, 1]."""
-        return min(1.0, self.padding_ns / self.token_ns) if self.token_ns else 1.0
+        return min(1.0, self.padding_ns / self.token_ns)
 
 
 # The shipped model (models/ner-en/1, MiniLM-L6 int8), one thread on a Zen 5 core (AMD EPYC),
@@ -111,7 +113,9 @@ class CostModel:
         if self.runs <= _SETTLED_RUNS or self.runs % _FIT_EVERY == 0:
             # Work that is free would have no turn of its own; padding may be.
             least = _LEAST_PRICE * self._ratios / self._weight * np.array([1, 0, 1, 1])
-            self.costs = Costs(*(self._prior * np.maximum(self._factors(), least)).tolist())
+            prices = self._prior * np.maximum(self._factors(), least)
+            prices[1] = min(prices[1], prices[0])  # padding never costs more than text
+            self.costs = Costs(*prices.tolist())
 
     def _factors(self) -> NDArray[np.float64]:
         """By what each price of the prior must be multiplied: float64 [prices], none negative."""

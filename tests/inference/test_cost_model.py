@@ -90,7 +90,7 @@ def test_prices_are_never_negative_or_without_bound_and_no_work_is_free(
         model.observe(tokens, rows, padding, took_ns)
         costs = model.costs
         assert min(costs.token_ns, costs.sequence_ns, costs.run_ns) > 0
-        assert costs.padding_ns >= 0
+        assert 0 <= costs.padding_ns <= costs.token_ns
         assert costs.of(1, 1, 1) < 10**15
         assert 0 <= costs.padding_price <= 1
 
