@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.entry import Runnable
 from inference.cores import usable_cores
+from inference.entry import Runnable
 from inference.errors import ModelInvalid
 from inference.repository import Repository
 from inference.settings import Settings, SettingsInvalid, read_settings
