@@ -44,7 +44,7 @@ evaluate: $(DEV)/.installed ## F1 of a model (MODEL=file.onnx DATA=folder, ARGS:
 	$(RUN) -m training evaluate --model $(MODEL) --data $(DATA) $(ARGS)
 
 PROTOC = $(RUN) -m grpc_tools.protoc -I. --python_out=$(1) --grpc_python_out=$(1) \
-	--mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) protos/ner/v1/entity_recognizer.proto
+	--mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(wildcard protos/*/*.proto protos/*/*/*.proto)
 
 protos: $(DEV)/.installed ## compile the contracts
 	PATH="$(CURDIR)/$(DEV)/bin:$$PATH" $(call PROTOC,.)

@@ -5,10 +5,11 @@
     ├── at the socket            BODY_TOO_LARGE
     ├── at the router            ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED
     ├── at the schema            UNSUPPORTED_MEDIA_TYPE, MALFORMED_JSON, FIELD_INVALID,
-    │                            TEXT_EMPTY, NO_TEXTS
+    │                            TEXT_EMPTY, NO_TEXTS, OPTION_INVALID, TENSOR_INVALID
     ├── by the inference service TEXT_EMPTY, TEXT_TOO_LONG, NO_TEXTS, TOO_MANY_TEXTS,
     │                            MODEL_NOT_FOUND, VERSION_NOT_FOUND, LABEL_UNKNOWN,
-    │                            OPTION_INVALID, QUEUE_FULL, DEADLINE_EXCEEDED, DRAINING, INTERNAL
+    │                            OPTION_INVALID, QUEUE_FULL, DEADLINE_EXCEEDED, DRAINING, INTERNAL,
+    │                            MODEL_CONTROL_OFF
     └── by its absence           INFERENCE_UNAVAILABLE, DEADLINE_EXCEEDED
 
 One class, because every reason is acted on alike: its status stands in a table, its detail is for a
@@ -37,6 +38,8 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     DRAINING = "DRAINING"
     INTERNAL = "INTERNAL"
+    TENSOR_INVALID = "TENSOR_INVALID"
+    MODEL_CONTROL_OFF = "MODEL_CONTROL_OFF"
     MALFORMED_JSON = "MALFORMED_JSON"
     FIELD_INVALID = "FIELD_INVALID"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
@@ -49,6 +52,7 @@ class Reason(StrEnum):
 STATUS_BY_REASON: Final[Mapping[Reason, int]] = MappingProxyType(
     {
         Reason.MALFORMED_JSON: 400,
+        Reason.MODEL_CONTROL_OFF: 403,
         Reason.MODEL_NOT_FOUND: 404,
         Reason.VERSION_NOT_FOUND: 404,
         Reason.ROUTE_NOT_FOUND: 404,
@@ -62,6 +66,7 @@ STATUS_BY_REASON: Final[Mapping[Reason, int]] = MappingProxyType(
         Reason.TOO_MANY_TEXTS: 422,
         Reason.LABEL_UNKNOWN: 422,
         Reason.OPTION_INVALID: 422,
+        Reason.TENSOR_INVALID: 422,
         Reason.QUEUE_FULL: 429,
         Reason.INTERNAL: 500,
         Reason.DRAINING: 503,

@@ -3,6 +3,7 @@
     RecognitionError            a call that cannot be answered; has a reason and a detail
     ├── RequestInvalid          at the door: the call as sent can never be answered
     ├── ModelNotFound           at the door: no such model, or no such version of it
+    ├── ModelControlOff         at the door: callers may not load or unload models
     ├── QueueFull               at the queue: too much is waiting; says when to come back
     ├── DeadlineExceeded        at the queue: the caller's time ran out before a worker was free
     ├── Draining                at the queue: the service ended before a worker was free
@@ -31,6 +32,8 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     DRAINING = "DRAINING"
     INTERNAL = "INTERNAL"
+    TENSOR_INVALID = "TENSOR_INVALID"
+    MODEL_CONTROL_OFF = "MODEL_CONTROL_OFF"
 
 
 class RecognitionError(Exception):
@@ -53,6 +56,15 @@ class RequestInvalid(RecognitionError):
 
 class ModelNotFound(RecognitionError):
     """The model, or the version of it, is not served here."""
+
+
+class ModelControlOff(RecognitionError):
+    """Callers may not load or unload models here."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Reason.MODEL_CONTROL_OFF, "model control is off: the server's operator turns it on"
+        )
 
 
 class Draining(RecognitionError):

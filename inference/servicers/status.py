@@ -33,6 +33,9 @@ STATUS_OF_REASON: dict[Reason, grpc.StatusCode] = {
     Reason.DEADLINE_EXCEEDED: grpc.StatusCode.DEADLINE_EXCEEDED,
     Reason.DRAINING: grpc.StatusCode.UNAVAILABLE,
     Reason.INTERNAL: grpc.StatusCode.INTERNAL,
+    Reason.TENSOR_INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    # Its definition: "not implemented or not supported/enabled in this service".
+    Reason.MODEL_CONTROL_OFF: grpc.StatusCode.UNIMPLEMENTED,
 }
 
 

@@ -50,6 +50,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """the server is shutting down and takes no new work"""
     INTERNAL: _ErrorReason.ValueType  # 12
     """a fault of the server; the log line with the request id says which"""
+    TENSOR_INVALID: _ErrorReason.ValueType  # 20
+    """Open Inference Protocol: an input, output or its content does not fit"""
+    MODEL_CONTROL_OFF: _ErrorReason.ValueType  # 21
+    """the server lets no caller load or unload models"""
     MALFORMED_JSON: _ErrorReason.ValueType  # 100
     """the body is not JSON"""
     FIELD_INVALID: _ErrorReason.ValueType  # 101
@@ -95,6 +99,10 @@ DRAINING: ErrorReason.ValueType  # 11
 """the server is shutting down and takes no new work"""
 INTERNAL: ErrorReason.ValueType  # 12
 """a fault of the server; the log line with the request id says which"""
+TENSOR_INVALID: ErrorReason.ValueType  # 20
+"""Open Inference Protocol: an input, output or its content does not fit"""
+MODEL_CONTROL_OFF: ErrorReason.ValueType  # 21
+"""the server lets no caller load or unload models"""
 MALFORMED_JSON: ErrorReason.ValueType  # 100
 """the body is not JSON"""
 FIELD_INVALID: ErrorReason.ValueType  # 101
