@@ -16,7 +16,10 @@ from inference.engine import Engine, Limits
 from inference.metrics import Metrics
 from inference.repository import Repository
 from inference.servicers.entity_recognizer import RecognizerServicer
+from inference.servicers.open_inference import OpenInferenceServicer
 from inference.settings import Settings
+from protos.inference import open_inference_pb2
+from protos.inference.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from protos.ner.v1 import entity_recognizer_pb2
 from protos.ner.v1.entity_recognizer_pb2_grpc import add_EntityRecognizerServicer_to_server
 from telemetry import logs
@@ -24,6 +27,7 @@ from telemetry import logs
 _log = logs.get_logger(__name__)
 
 SERVICE = entity_recognizer_pb2.DESCRIPTOR.services_by_name["EntityRecognizer"].full_name
+OPEN_INFERENCE = open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 
 _CHANNEL_OPTIONS = (
     # Clients may ping every 10 s, also while idle; the default punishes that with GOAWAY.
@@ -61,6 +65,9 @@ class Server:
         limits = Limits(settings.max_texts, settings.max_text_chars, settings.queue_tokens)
         self._engine = Engine(repository, self._batcher, limits)
         self._servicer = RecognizerServicer(self._engine, metrics)
+        self._open_inference = OpenInferenceServicer(
+            self._engine, metrics, settings.max_texts, control=None
+        )
         self._health = health_aio.HealthServicer()
         self._repository = repository
         self._server: grpc.aio.Server | None = None
@@ -80,9 +87,14 @@ class Server:
         ]
         self._server = grpc.aio.server(options=options)
         add_EntityRecognizerServicer_to_server(self._servicer, self._server)
+        add_GRPCInferenceServiceServicer_to_server(self._open_inference, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._settings.reflection:
-            names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+            names = (
+                SERVICE,
+                OPEN_INFERENCE,
+                health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+            )
             reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
         address = f"{self._settings.host}:{self._settings.port}"
         try:
@@ -92,7 +104,7 @@ class Server:
         self._batcher.start()
         await self._server.start()
         models = [model.name for model in self._repository.live_models()]
-        for name in ("", SERVICE, *models):
+        for name in ("", SERVICE, OPEN_INFERENCE, *models):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         _log.info("inference_listening", address=f"{self._settings.host}:{self.port}")
 
