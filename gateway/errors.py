@@ -9,7 +9,7 @@
     ├── by the inference service TEXT_EMPTY, TEXT_TOO_LONG, NO_TEXTS, TOO_MANY_TEXTS,
     │                            MODEL_NOT_FOUND, VERSION_NOT_FOUND, LABEL_UNKNOWN,
     │                            OPTION_INVALID, QUEUE_FULL, DEADLINE_EXCEEDED, DRAINING, INTERNAL,
-    │                            MODEL_CONTROL_OFF
+    │                            MODEL_CONTROL_OFF, MODEL_INVALID
     └── by its absence           INFERENCE_UNAVAILABLE, DEADLINE_EXCEEDED
 
 One class, because every reason is acted on alike: its status stands in a table, its detail is for a
@@ -40,6 +40,7 @@ class Reason(StrEnum):
     INTERNAL = "INTERNAL"
     TENSOR_INVALID = "TENSOR_INVALID"
     MODEL_CONTROL_OFF = "MODEL_CONTROL_OFF"
+    MODEL_INVALID = "MODEL_INVALID"
     MALFORMED_JSON = "MALFORMED_JSON"
     FIELD_INVALID = "FIELD_INVALID"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
@@ -57,6 +58,7 @@ STATUS_BY_REASON: Final[Mapping[Reason, int]] = MappingProxyType(
         Reason.VERSION_NOT_FOUND: 404,
         Reason.ROUTE_NOT_FOUND: 404,
         Reason.METHOD_NOT_ALLOWED: 405,
+        Reason.MODEL_INVALID: 409,
         Reason.BODY_TOO_LARGE: 413,
         Reason.UNSUPPORTED_MEDIA_TYPE: 415,
         Reason.FIELD_INVALID: 422,

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     INTERNAL = "INTERNAL"
     TENSOR_INVALID = "TENSOR_INVALID"
     MODEL_CONTROL_OFF = "MODEL_CONTROL_OFF"
+    MODEL_INVALID = "MODEL_INVALID"
 
 
 class RecognitionError(Exception):

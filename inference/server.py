@@ -112,6 +112,7 @@ class Server:
         """Refuses new calls, lets those that run end within the drain timeout, and stops."""
         _log.info("inference_draining", timeout_s=self._settings.drain_timeout_s)
         await self._health.enter_graceful_shutdown()
+        self._open_inference.drain()
         # From here on the transport refuses calls; those it has taken are answered.
         if self._server is not None:
             await self._server.stop(self._settings.drain_timeout_s)

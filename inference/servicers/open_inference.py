@@ -8,12 +8,21 @@ import grpc
 
 from inference import VERSION
 from inference.engine import Engine
-from inference.errors import ModelControlOff, ModelNotFound, Reason, RequestInvalid
+from inference.errors import (
+    Draining,
+    ModelControlOff,
+    ModelInvalid,
+    ModelNotFound,
+    Reason,
+    RecognitionError,
+    RequestInvalid,
+)
 from inference.metrics import Metrics
 from inference.repository import VersionState
-from inference.servicers.call import answered_or_aborted, count_answer, expiry_ns, named
+from inference.servicers.call import expiry_ns
 from inference.servicers.infer_wire import DATATYPE, INPUT, OUTPUT, read_call, write_answer
-from inference.servicers.ordered_stream import answer_in_order
+from inference.servicers.ordered_stream import OrderedStream
+from inference.servicers.outcome import answered_or_aborted, count_answer, named
 from protos.inference import open_inference_pb2 as pb
 from protos.inference.open_inference_pb2_grpc import GRPCInferenceServiceServicer
 
@@ -31,10 +40,19 @@ class ModelControl(Protocol):
     """What loads and unloads models."""
 
     async def load(self, name: str) -> None:
-        """Loads a model, or loads it anew; raises a RecognitionError if it cannot be served."""
+        """Loads a model, or loads it anew.
+
+        Raises:
+            ModelNotFound: there is no such model.
+            ModelInvalid: its folder cannot be served.
+        """
 
     async def unload(self, name: str) -> None:
-        """Takes a model out of service; raises a RecognitionError if there is none."""
+        """Takes a model out of service.
+
+        Raises:
+            ModelNotFound: there is no such model.
+        """
 
 
 class OpenInferenceServicer(GRPCInferenceServiceServicer):
@@ -54,6 +72,14 @@ class OpenInferenceServicer(GRPCInferenceServiceServicer):
         self._metrics = metrics
         self._max_texts = max_texts
         self._control = control
+        self._streams: set[OrderedStream[pb.ModelInferRequest, pb.ModelStreamInferResponse]] = set()
+        self._draining = False
+
+    def drain(self) -> None:
+        """Lets every stream answer what it has read and then end as DRAINING; takes no new one."""
+        self._draining = True
+        for stream in self._streams:
+            stream.stop()
 
     async def ServerLive(
         self, request: pb.ServerLiveRequest, context: _Context
@@ -106,6 +132,7 @@ class OpenInferenceServicer(GRPCInferenceServiceServicer):
         """Answers one call; see the .proto."""
         return await self._answer(request, context)
 
+    @answered_or_aborted
     async def ModelStreamInfer(  # type: ignore[override] # a coroutine that writes, not a generator
         self, request_iterator: AsyncIterator[pb.ModelInferRequest], context: _Context
     ) -> None:
@@ -122,7 +149,15 @@ class OpenInferenceServicer(GRPCInferenceServiceServicer):
             response.parameters["triton_final_response"].bool_param = True
             return pb.ModelStreamInferResponse(infer_response=response)
 
-        await answer_in_order(request_iterator, answer, context.write, _STREAM_REQUESTS)
+        if self._draining:
+            raise Draining
+        stream = OrderedStream(answer, context.write, _STREAM_REQUESTS)
+        self._streams.add(stream)
+        try:
+            if not await stream.run(request_iterator):
+                raise Draining
+        finally:
+            self._streams.discard(stream)
 
     @answered_or_aborted
     async def RepositoryIndex(
@@ -148,7 +183,10 @@ class OpenInferenceServicer(GRPCInferenceServiceServicer):
                 Reason.OPTION_INVALID,
                 "send no parameters: what a model is, its folder in the repository says",
             )
-        await self._control.load(request.model_name)
+        try:
+            await self._control.load(request.model_name)
+        except ModelInvalid as error:
+            raise RecognitionError(Reason.MODEL_INVALID, str(error)) from None
         return pb.RepositoryModelLoadResponse()
 
     @answered_or_aborted

@@ -2,40 +2,63 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 _Request = TypeVar("_Request")
 _Answer = TypeVar("_Answer")
 
 
-async def answer_in_order(
-    requests: AsyncIterator[_Request],
-    answer: Callable[[_Request], Coroutine[Any, Any, _Answer]],
-    write: Callable[[_Answer], Awaitable[None]],
-    limit: int,
-) -> None:
-    """Answers every request of a stream.
-
-    Cancelling it cancels the requests that are under way.
+class OrderedStream(Generic[_Request, _Answer]):
+    """One stream; a caller who takes no answers is read no further.
 
     Args:
-        requests: read only as far as there is room.
-        answer: works on one; what it raises ends the stream.
-        write: takes one answer; a slow reader keeps it waiting.
+        answer: works on one request; what it raises ends the stream.
+        write: takes one answer; waits while the caller does not read.
         limit: requests that were read and whose answers are not yet taken, at most.
     """
-    room = asyncio.Semaphore(limit)
-    begun: asyncio.Queue[asyncio.Task[_Answer] | None] = asyncio.Queue()
 
-    async def write_all() -> None:
-        while (task := await begun.get()) is not None:
-            await write(await task)
-            room.release()
+    def __init__(
+        self,
+        answer: Callable[[_Request], Coroutine[Any, Any, _Answer]],
+        write: Callable[[_Answer], Awaitable[None]],
+        limit: int,
+    ) -> None:
+        self._answer = answer
+        self._write = write
+        self._room = asyncio.Semaphore(limit)
+        # In the order of the requests; None ends it. As long as there is room at most.
+        self._begun: asyncio.Queue[asyncio.Task[_Answer] | None] = asyncio.Queue()
+        self._reader: asyncio.Task[None] | None = None
+        self._stopped = False
 
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(write_all())
-        await room.acquire()
+    def stop(self) -> None:
+        """Reads no further; what was read is answered, and `run` ends."""
+        self._stopped = True
+        if self._reader is not None:
+            self._reader.cancel()
+
+    async def run(self, requests: AsyncIterator[_Request]) -> bool:
+        """Answers every request; cancelling it cancels those that are under way.
+
+        Returns:
+            Whether the caller ended the stream, and not `stop`.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            self._reader = tasks.create_task(self._read(requests, tasks))
+            # Not the last line of `_read`: a task that is cancelled before it begins has none.
+            self._reader.add_done_callback(lambda _reader: self._begun.put_nowait(None))
+            tasks.create_task(self._write_all())
+            if self._stopped:
+                self._reader.cancel()
+        return not self._stopped
+
+    async def _read(self, requests: AsyncIterator[_Request], tasks: asyncio.TaskGroup) -> None:
+        await self._room.acquire()
         async for request in requests:
-            begun.put_nowait(tasks.create_task(answer(request)))
-            await room.acquire()
-        begun.put_nowait(None)
+            self._begun.put_nowait(tasks.create_task(self._answer(request)))
+            await self._room.acquire()
+
+    async def _write_all(self) -> None:
+        while (answering := await self._begun.get()) is not None:
+            await self._write(await answering)
+            self._room.release()

@@ -36,6 +36,7 @@ STATUS_OF_REASON: dict[Reason, grpc.StatusCode] = {
     Reason.TENSOR_INVALID: grpc.StatusCode.INVALID_ARGUMENT,
     # Its definition: "not implemented or not supported/enabled in this service".
     Reason.MODEL_CONTROL_OFF: grpc.StatusCode.UNIMPLEMENTED,
+    Reason.MODEL_INVALID: grpc.StatusCode.FAILED_PRECONDITION,
 }
 
 

@@ -196,7 +196,8 @@ class GRPCInferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RepositoryModelLoad(self, request, context):
-        """Loads a model, or loads it anew. UNIMPLEMENTED unless the server lets callers control models.
+        """Loads a model, or loads it anew. UNIMPLEMENTED unless the server lets callers control models;
+        FAILED_PRECONDITION if the model cannot be served, and what was served before still is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

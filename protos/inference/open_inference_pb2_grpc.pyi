@@ -76,7 +76,9 @@ class GRPCInferenceServiceStub:
     RepositoryIndex: _grpc.UnaryUnaryMultiCallable[_open_inference_pb2.RepositoryIndexRequest, _open_inference_pb2.RepositoryIndexResponse]
     """Every version of every model in the repository, failed ones included."""
     RepositoryModelLoad: _grpc.UnaryUnaryMultiCallable[_open_inference_pb2.RepositoryModelLoadRequest, _open_inference_pb2.RepositoryModelLoadResponse]
-    """Loads a model, or loads it anew. UNIMPLEMENTED unless the server lets callers control models."""
+    """Loads a model, or loads it anew. UNIMPLEMENTED unless the server lets callers control models;
+    FAILED_PRECONDITION if the model cannot be served, and what was served before still is.
+    """
     RepositoryModelUnload: _grpc.UnaryUnaryMultiCallable[_open_inference_pb2.RepositoryModelUnloadRequest, _open_inference_pb2.RepositoryModelUnloadResponse]
     """Takes a model out of service. UNIMPLEMENTED unless the server lets callers control models."""
 
@@ -128,7 +130,9 @@ class GRPCInferenceServiceAsyncStub(GRPCInferenceServiceStub):
     RepositoryIndex: _aio.UnaryUnaryMultiCallable[_open_inference_pb2.RepositoryIndexRequest, _open_inference_pb2.RepositoryIndexResponse]  # type: ignore[assignment]
     """Every version of every model in the repository, failed ones included."""
     RepositoryModelLoad: _aio.UnaryUnaryMultiCallable[_open_inference_pb2.RepositoryModelLoadRequest, _open_inference_pb2.RepositoryModelLoadResponse]  # type: ignore[assignment]
-    """Loads a model, or loads it anew. UNIMPLEMENTED unless the server lets callers control models."""
+    """Loads a model, or loads it anew. UNIMPLEMENTED unless the server lets callers control models;
+    FAILED_PRECONDITION if the model cannot be served, and what was served before still is.
+    """
     RepositoryModelUnload: _aio.UnaryUnaryMultiCallable[_open_inference_pb2.RepositoryModelUnloadRequest, _open_inference_pb2.RepositoryModelUnloadResponse]  # type: ignore[assignment]
     """Takes a model out of service. UNIMPLEMENTED unless the server lets callers control models."""
 
@@ -231,7 +235,9 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _open_inference_pb2.RepositoryModelLoadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_open_inference_pb2.RepositoryModelLoadResponse, _abc.Awaitable[_open_inference_pb2.RepositoryModelLoadResponse]]:
-        """Loads a model, or loads it anew. UNIMPLEMENTED unless the server lets callers control models."""
+        """Loads a model, or loads it anew. UNIMPLEMENTED unless the server lets callers control models;
+        FAILED_PRECONDITION if the model cannot be served, and what was served before still is.
+        """
 
     @_abc_1.abstractmethod
     def RepositoryModelUnload(

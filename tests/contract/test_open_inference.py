@@ -330,6 +330,20 @@ async def test_a_stream_that_is_left_drops_its_work_and_the_next_call_is_answere
     assert not caplog.records
 
 
+async def test_draining_ends_a_stream_that_its_caller_keeps_open(
+    server: Server, stub: "GRPCInferenceServiceAsyncStub"
+) -> None:
+    async def requests() -> AsyncIterator[pb.ModelInferRequest]:
+        yield request("Paris")
+        await asyncio.Event().wait()
+
+    responses = aiter(stub.ModelStreamInfer(requests(), timeout=60))
+    assert answer((await anext(responses)).infer_response)
+    async with asyncio.timeout(10):  # far below the drain time, which is for running calls
+        await server.drain()
+        assert (await failure(anext(responses)))[0] is grpc.StatusCode.UNAVAILABLE
+
+
 _raw = st.one_of(
     st.binary(max_size=40),
     st.lists(st.binary(max_size=9), max_size=4).map(pack),

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from inference.servicers.ordered_stream import answer_in_order
+from inference.servicers.ordered_stream import OrderedStream
 
 _LIMIT = 4
 
@@ -38,7 +38,7 @@ async def test_answers_come_in_the_order_of_the_requests() -> None:
     async def write(number: int) -> None:
         written.append(number)
 
-    await answer_in_order(aiter(_Source(_LIMIT)), answer, write, _LIMIT)
+    assert await OrderedStream(answer, write, _LIMIT).run(aiter(_Source(_LIMIT)))
     assert written == [1, 2, 3, 4]
 
 
@@ -54,7 +54,7 @@ async def test_a_reader_that_takes_nothing_stops_the_reading() -> None:
         await taking.wait()
         taken += 1
 
-    stream = asyncio.ensure_future(answer_in_order(aiter(source), answer, write, _LIMIT))
+    stream = asyncio.ensure_future(OrderedStream(answer, write, _LIMIT).run(aiter(source)))
     for _ in range(100):
         await asyncio.sleep(0)
     assert source.read == _LIMIT
@@ -77,7 +77,7 @@ async def test_cancelling_the_stream_cancels_what_is_under_way() -> None:
     async def write(_answer: None) -> None:
         raise AssertionError
 
-    stream = asyncio.ensure_future(answer_in_order(aiter(_Source(9)), answer, write, _LIMIT))
+    stream = asyncio.ensure_future(OrderedStream(answer, write, _LIMIT).run(aiter(_Source(9))))
     for _ in range(100):
         await asyncio.sleep(0)
     assert under_way == _LIMIT
@@ -95,5 +95,42 @@ async def test_a_reader_that_is_gone_ends_the_stream() -> None:
         raise ConnectionError
 
     with pytest.raises(ExceptionGroup) as caught:
-        await answer_in_order(aiter(_Source(1_000_000)), answer, write, _LIMIT)
+        await OrderedStream(answer, write, _LIMIT).run(aiter(_Source(1_000_000)))
     assert isinstance(caught.value.exceptions[0], ConnectionError)
+
+
+async def test_a_stopped_stream_answers_what_it_has_read_and_ends() -> None:
+    source, written = _Source(1_000), 0
+    first = asyncio.Event()
+
+    async def answer(number: int) -> int:
+        await first.wait()
+        return number
+
+    async def write(_number: int) -> None:
+        nonlocal written
+        written += 1
+
+    stream = OrderedStream(answer, write, _LIMIT)
+    running = asyncio.ensure_future(stream.run(aiter(source)))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    stream.stop()
+    first.set()
+    assert not await running
+    assert (source.read, written) == (_LIMIT, _LIMIT)
+
+
+async def test_a_stream_that_is_stopped_before_it_runs_reads_nothing() -> None:
+    source = _Source(1_000)
+
+    async def answer(number: int) -> int:
+        return number
+
+    async def write(_number: int) -> None:
+        raise AssertionError
+
+    stream = OrderedStream(answer, write, _LIMIT)
+    stream.stop()
+    assert not await stream.run(aiter(source))
+    assert source.read == 0

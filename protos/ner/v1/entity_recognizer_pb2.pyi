@@ -54,6 +54,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Open Inference Protocol: an input, output or its content does not fit"""
     MODEL_CONTROL_OFF: _ErrorReason.ValueType  # 21
     """the server lets no caller load or unload models"""
+    MODEL_INVALID: _ErrorReason.ValueType  # 22
+    """a model that was to be loaded cannot be served; the detail says why"""
     MALFORMED_JSON: _ErrorReason.ValueType  # 100
     """the body is not JSON"""
     FIELD_INVALID: _ErrorReason.ValueType  # 101
@@ -103,6 +105,8 @@ TENSOR_INVALID: ErrorReason.ValueType  # 20
 """Open Inference Protocol: an input, output or its content does not fit"""
 MODEL_CONTROL_OFF: ErrorReason.ValueType  # 21
 """the server lets no caller load or unload models"""
+MODEL_INVALID: ErrorReason.ValueType  # 22
+"""a model that was to be loaded cannot be served; the detail says why"""
 MALFORMED_JSON: ErrorReason.ValueType  # 100
 """the body is not JSON"""
 FIELD_INVALID: ErrorReason.ValueType  # 101
