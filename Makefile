@@ -2,6 +2,7 @@
 PYTHON ?= python3
 SERVE  := .venv
 DEV    := .venv-dev
+CLIENTS := .venv-clients
 RUN    := $(DEV)/bin/python
 # Training in bfloat16 where the processor multiplies in it: a step takes a third of the time.
 BFLOAT16 := $(shell grep -qs -m1 avx512_bf16 /proc/cpuinfo && echo --bfloat16)
@@ -18,10 +19,10 @@ help: ## list the targets
 serve: $(SERVE)/.installed ## start both services on the shipped model (GATEWAY_PORT, INFERENCE_PORT)
 	@$(SERVE)/bin/python -m nerve serve
 
-test: $(DEV)/.installed ## run every test that this machine can run
+test: $(DEV)/.installed $(CLIENTS)/.installed ## run every test that this machine can run
 	$(RUN) -m pytest
 
-check: $(DEV)/.installed protos-check ## what CI runs: format, lint, types, imports, protos, tests
+check: $(DEV)/.installed $(CLIENTS)/.installed protos-check ## what CI runs: format, lint, types, imports, protos, tests
 	$(RUN) -m ruff format --check $(SOURCES)
 	$(RUN) -m ruff check $(SOURCES)
 	$(RUN) -m mypy
@@ -70,7 +71,7 @@ down: ## stop the containers
 	docker compose down
 
 clean: ## remove what make installed
-	rm -rf $(SERVE) $(DEV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(SERVE) $(DEV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(SERVE)/.installed: requirements/serve.txt
 	@echo "installing into $(SERVE) ..."
@@ -86,4 +87,11 @@ $(DEV)/.installed: requirements/dev.txt requirements/torch.txt requirements/torc
 	@$(DEV)/bin/pip $(INSTALL) requirements/dev.txt
 	@$(DEV)/bin/pip $(INSTALL) requirements/torch-cpu.txt 2>/dev/null || \
 		$(DEV)/bin/pip $(INSTALL) requirements/torch.txt
+	@touch $@
+
+# Clients of other makers that tests run unchanged: with what they ask for, not with what we have.
+$(CLIENTS)/.installed: requirements/clients.txt
+	@echo "installing into $(CLIENTS) ..."
+	@$(PYTHON) -m venv --clear $(CLIENTS)
+	@$(CLIENTS)/bin/pip $(INSTALL) requirements/clients.txt
 	@touch $@

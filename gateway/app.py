@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from gateway.client import InferenceClient
 from gateway.coalescing import JoinLimits
+from gateway.infer_schemas import INFER_DOCUMENTED
 from gateway.joined_calls import JoinedCalls
 from gateway.metrics import GatewayMetrics
 from gateway.middleware import (
@@ -20,8 +21,9 @@ from gateway.middleware import (
     DisconnectLayer,
     RequestIdLayer,
 )
+from gateway.open_inference import error_members
 from gateway.problems import ProblemLayer
-from gateway.routes import demo, entities, health, models
+from gateway.routes import demo, entities, health, models, v2, v2_infer, v2_repository
 from gateway.schemas import DOCUMENTED
 from gateway.settings import GatewaySettings
 
@@ -68,6 +70,9 @@ def create_app(
     routers = (
         entities.create_router(client, joined_calls, metrics, timeout_ms),
         models.create_router(client, timeout_ms),
+        v2.create_router(client, timeout_ms),
+        v2_infer.create_router(client, metrics, timeout_ms, settings.max_body_bytes),
+        v2_repository.create_router(client, timeout_ms),
         demo.create_router(client, metrics, timeout_ms),
         health.create_router(client, metrics),
     )
@@ -76,7 +81,7 @@ def create_app(
             RequestIdLayer,
             partial(AccessLayer, metrics=metrics),
             partial(CorsLayer, path=demo.PATH),
-            ProblemLayer,
+            partial(ProblemLayer, dialects={v2.PATH: error_members}),
             partial(BodyLimitLayer, max_body_bytes=settings.max_body_bytes),
             DisconnectLayer,
         ),
@@ -119,7 +124,7 @@ class LayeredApp(FastAPI):
         """Describe the interface, with the schemas of bodies that direct routes read themselves."""
         if self.openapi_schema is None:
             _, schemas = models_json_schema(
-                [(model, "validation") for model in DOCUMENTED],
+                [(model, "validation") for model in (*DOCUMENTED, *INFER_DOCUMENTED)],
                 ref_template="#/components/schemas/{model}",
             )
             document = super().openapi()

@@ -1,20 +1,26 @@
 """The connection to the inference service."""
 
 import json
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.errors import GatewayError, Reason
 from gateway.rpc_status import DETAILS_KEY, error_from_rpc
+from protos.inference.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from protos.ner.v1 import entity_recognizer_pb2_grpc as pb_grpc
 from telemetry import request_id as request_ids
 from telemetry.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from protos.inference.open_inference_pb2_grpc import GRPCInferenceServiceAsyncStub
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 
 _LOG: Final = get_logger("gateway.client")
 
@@ -31,6 +37,9 @@ _DNS_INTERVAL_MS: Final = 1000
 # Well above the least interval that ordinary servers and proxies permit; only while calls run.
 _KEEPALIVE_INTERVAL_MS: Final = 60_000
 _KEEPALIVE_TIMEOUT_MS: Final = 10_000
+
+# A method of a stub.
+UnaryCall = grpc.aio.UnaryUnaryMultiCallable
 
 # The health service's name for the server as a whole.
 _WHOLE_SERVER: Final = ""
@@ -54,6 +63,7 @@ class InferenceClient:
         channel = grpc.aio.insecure_channel(self._target, options=self._options())
         self._channel = channel
         self._recognizer = pb_grpc.EntityRecognizerStub(channel)
+        self._open_inference: GRPCInferenceServiceAsyncStub = GRPCInferenceServiceStub(channel)
         self._health = health_pb2_grpc.HealthStub(channel)
         # Connect now, so that the first request does not pay for it.
         channel.get_state(try_to_connect=True)
@@ -97,6 +107,31 @@ class InferenceClient:
                 pb.ListModelsRequest(),
                 timeout=timeout_s,
                 metadata=((request_ids.HEADER, request_id),),
+            )
+        except grpc.aio.AioRpcError as error:
+            raise _translate(error, request_id) from error
+
+    async def open_inference(
+        self,
+        method: "Callable[[GRPCInferenceServiceAsyncStub], UnaryCall[Request, Response]]",
+        request: Request,
+        timeout_s: float,
+        request_id: str,
+    ) -> Response:
+        """Make one call of the Open Inference Protocol; cancelling the caller cancels the call.
+
+        Args:
+            method: takes the call from its stub.
+            request: of that call.
+            timeout_s: seconds until the call is given up.
+            request_id: travels as metadata into the logs of the inference service.
+
+        Raises:
+            GatewayError: the call failed.
+        """
+        try:
+            return await method(self._open_inference)(
+                request, timeout=timeout_s, metadata=((request_ids.HEADER, request_id),)
             )
         except grpc.aio.AioRpcError as error:
             raise _translate(error, request_id) from error

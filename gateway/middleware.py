@@ -30,7 +30,9 @@ _CALLER_GONE: Final = 499
 _PATIENCE_S: Final = 0.1
 
 # Asked every few seconds by machines: of interest only when something else is wrong.
-_QUIET_ROUTES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_QUIET_ROUTES: Final = frozenset(
+    {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
+)
 
 
 def request_id_of(scope: Scope) -> str:

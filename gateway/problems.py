@@ -1,6 +1,7 @@
 """Problems: failed requests answered as `application/problem+json` (RFC 9457)."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -8,7 +9,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import INTERNAL_DETAIL, STATUS_BY_REASON, GatewayError, Reason
 from gateway.middleware import HttpLayer, note_reason, request_id_of
@@ -19,13 +20,24 @@ _LOG: Final = get_logger("gateway.problems")
 _NOT_ALLOWED: Final = HTTPStatus.METHOD_NOT_ALLOWED
 _MEDIA_TYPE: Final = "application/problem+json"
 
+# The JSON members of an error, for a request id.
+ErrorMembers = Callable[[GatewayError, str], Mapping[str, Any]]
+
 
 class ProblemLayer(HttpLayer):
     """Answers a request that raised with the problem of its error.
 
     An exception that is not expected is a fault: it is logged with its type and place, and the
     caller learns no more than the request id to quote.
+
+    Args:
+        app: the next layer.
+        dialects: how errors are written under paths that begin so, where not as problems.
     """
+
+    def __init__(self, app: ASGIApp, dialects: Mapping[str, ErrorMembers] | None = None) -> None:
+        super().__init__(app)
+        self._dialects: Final = dialects or {}
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -35,27 +47,39 @@ class ProblemLayer(HttpLayer):
             started = True
             await send(message)
 
-        async def answer(error: GatewayError, allow: str | None = None) -> None:
+        async def fail(error: GatewayError, allow: str | None = None) -> None:
             # Half an answer cannot be taken back; raising makes the server cut the connection.
             if started:
                 raise error
             note_reason(scope, error.reason)
-            await problem(error, request_id_of(scope), allow)(scope, receive, send)
+            request_id = request_id_of(scope)
+            members = self._dialect(scope["path"])
+            if members is None:
+                answer = problem(error, request_id, allow)
+            else:
+                answer = _response(error, members(error, request_id), "application/json", allow)
+            await answer(scope, receive, send)
 
         try:
             await self.app(scope, receive, send_and_note)
         except GatewayError as error:
-            await answer(error)
+            await fail(error)
         except HTTPException as error:
             allow = _allowed(scope) if error.status_code == _NOT_ALLOWED else None
-            await answer(_router_error(error.status_code, allow), allow)
+            await fail(_router_error(error.status_code, allow), allow)
         except asyncio.CancelledError:
             # Callers that went away are dealt with further in: this is the end of the drain time.
-            await answer(GatewayError(Reason.DRAINING, "the server is shutting down: try again"))
+            await fail(GatewayError(Reason.DRAINING, "the server is shutting down: try again"))
             raise
         except Exception:  # noqa: BLE001 - logged here, answered as a problem
             _LOG.exception("request_failed", request_id=request_id_of(scope))
-            await answer(GatewayError(Reason.INTERNAL, INTERNAL_DETAIL))
+            await fail(GatewayError(Reason.INTERNAL, INTERNAL_DETAIL))
+
+    def _dialect(self, path: str) -> ErrorMembers | None:
+        for prefix, members in self._dialects.items():
+            if path.startswith(prefix):
+                return members
+        return None
 
 
 def problem(error: GatewayError, request_id: str, allow: str | None = None) -> Response:
@@ -66,16 +90,22 @@ def problem(error: GatewayError, request_id: str, allow: str | None = None) -> R
         request_id: the id to quote.
         allow: the methods that the path has, for METHOD_NOT_ALLOWED.
     """
+    return _response(error, _members(error, request_id), _MEDIA_TYPE, allow)
+
+
+def _response(
+    error: GatewayError, members: Mapping[str, Any], media_type: str, allow: str | None
+) -> Response:
     headers: dict[str, str] = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     if allow is not None:
         headers["Allow"] = allow
     return Response(
-        to_json(_members(error, request_id)),
+        to_json(dict(members)),
         status_code=error.status,
         headers=headers,
-        media_type=_MEDIA_TYPE,
+        media_type=media_type,
     )
 
 

@@ -121,7 +121,7 @@ def entities_of(result: pb.TextResult) -> Sequence[pb.Entity]:
         GatewayError: the text failed.
     """
     if result.HasField("error"):
-        raise GatewayError(_reason(result.error.reason), result.error.detail[:_MAX_DETAIL_CHARS])
+        raise text_failure(result.error)
     return result.entities.entities
 
 
@@ -137,6 +137,12 @@ def entities_answer(entities: Sequence[pb.Entity]) -> list[dict[str, Any]]:
         }
         for entity in entities
     ]
+
+
+def text_failure(error: pb.TextError, field: str = "") -> GatewayError:
+    """Translate the failure of one text; `field` says which of several it is."""
+    detail = error.detail[:_MAX_DETAIL_CHARS]
+    return GatewayError(_reason(error.reason), f"{field}: {detail}" if field else detail)
 
 
 def models_answer(response: pb.ListModelsResponse) -> dict[str, Any]:

@@ -4,6 +4,7 @@
     dev.txt         serve.txt and what tests, checks, benchmarks and training need, but torch
     torch-cpu.txt   torch as a CPU build (`+cpu`), which some indexes offer to pip
     torch.txt       torch as everyone's registry has it, with the CUDA libraries it loads on Linux
+    clients.txt     clients of other makers that tests run, for an environment of their own
 
 The two builds of torch are different files of one version. `make` takes the first that it can get:
 pip itself would always prefer a file whose hash the index tells, which is the larger one.
@@ -24,17 +25,19 @@ _HEADER = "# Written by `make lock` from pyproject.toml; do not edit.\n"
 
 def main() -> None:
     """Compiles pyproject.toml into the locks."""
-    serve = _compile()
-    dev = _compile("--extra", "dev", "--extra", "train", "--constraint", _write("serve.txt", serve))
+    serve = _compile(str(PROJECT))
+    constraint = _write("serve.txt", serve)
+    dev = _compile(str(PROJECT), "--extra", "dev", "--extra", "train", "--constraint", constraint)
     torch = [block for block in dev if _TORCH.match(block)]
     _write("torch.txt", torch)
     _write("dev.txt", [block for block in dev if block not in torch])
+    _write("clients.txt", _compile("--group", f"{PROJECT}:clients"))
     _write("torch-cpu.txt", [_cpu_build(next(b for b in torch if b.startswith("torch==")))])
 
 
 def _compile(*options: str) -> list[str]:
     """One block of text for each package: its pin and its hashes."""
-    command = [sys.executable, "-m", "uv", "pip", "compile", str(PROJECT), *options]
+    command = [sys.executable, "-m", "uv", "pip", "compile", *options]
     command += ["--universal", "--python-version", "3.11", "--generate-hashes", "--quiet"]
     command += ["--no-emit-index-url", "--no-annotate", "--no-header"]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603

@@ -1,6 +1,5 @@
 """Loading and unloading by callers, where the operator allows it."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,8 @@ from protos.inference.open_inference_pb2_grpc import (
 from tests.tiny_model import write_version
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from protos.inference.open_inference_pb2_grpc import GRPCInferenceServiceAsyncStub
 
 

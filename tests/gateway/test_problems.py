@@ -61,7 +61,7 @@ async def test_a_request_cut_by_the_end_of_the_drain_time_is_503() -> None:
     async def send(message: Message) -> None:
         sent.append(message.get("status", 0))
 
-    scope = {"type": "http", "headers": []}
+    scope = {"type": "http", "path": "/", "headers": []}
     task = asyncio.ensure_future(RequestIdLayer(ProblemLayer(wait))(scope, receive, send))
     await asyncio.sleep(0)
     task.cancel()

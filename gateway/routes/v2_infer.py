@@ -1,0 +1,128 @@
+"""`/v2/models/{name}/infer`: the entities of texts, over the Open Inference Protocol."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from gateway.client import InferenceClient
+from gateway.content_coding import decoded
+from gateway.errors import Reason
+from gateway.metrics import GatewayMetrics
+from gateway.middleware import request_id_of
+from gateway.open_inference import infer_answer, infer_call
+from gateway.routes.direct import DirectRoute
+from gateway.routes.request import timeout_s
+from gateway.routes.v2 import PATH, names_in, path_parameters, refusals
+
+_PATHS: Final = (
+    f"{PATH}/models/{{name}}/infer",
+    f"{PATH}/models/{{name}}/versions/{{version}}/infer",
+)
+# The protocol's header: the bytes of the JSON, where binary data follows it.
+_HEADER_LENGTH: Final = "Inference-Header-Content-Length"
+
+_TEXT: Final = "Angela Merkel visited Seoul."
+_REQUEST: Final[dict[str, Any]] = {
+    "id": "42",
+    "inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": [_TEXT]}],
+    "parameters": {"labels": "PER,LOC", "min_score": 0.5},
+}
+_ANSWER: Final[dict[str, Any]] = {
+    "model_name": "ner-en",
+    "model_version": "1",
+    "id": "42",
+    "outputs": [
+        {
+            "name": "entities",
+            "datatype": "BYTES",
+            "shape": [1],
+            "data": [
+                '[{"text":"Angela Merkel","label":"PER","start":0,"end":13,"score":0.997},'
+                '{"text":"Seoul","label":"LOC","start":22,"end":27,"score":0.986}]'
+            ],
+        }
+    ],
+}
+_REFUSALS: Final = refusals(
+    Reason.MALFORMED_JSON,
+    Reason.MODEL_NOT_FOUND,
+    Reason.BODY_TOO_LARGE,
+    Reason.UNSUPPORTED_MEDIA_TYPE,
+    Reason.FIELD_INVALID,
+    Reason.QUEUE_FULL,
+    Reason.INTERNAL,
+    Reason.INFERENCE_UNAVAILABLE,
+    Reason.DEADLINE_EXCEEDED,
+)
+
+
+def create_router(
+    client: InferenceClient, metrics: GatewayMetrics, request_timeout_ms: int, max_body_bytes: int
+) -> APIRouter:
+    """Make the routes.
+
+    Args:
+        client: answers.
+        metrics: counts the texts.
+        request_timeout_ms: longest time for one answer.
+        max_body_bytes: largest body, after decompression too.
+    """
+    router = APIRouter(route_class=DirectRoute, tags=["open inference protocol"])
+
+    async def infer(request: Request) -> Response:
+        """Return a JSON array of entities for each text, with exact offsets into it.
+
+        If one of several texts fails, its element is an object with its `error`. Tensors may be
+        binary, both ways, after the JSON.
+        """
+        deadline_s = timeout_s(request, request_timeout_ms)
+        coding = request.headers.get("content-encoding")
+        call = infer_call(
+            decoded(await request.body(), coding, max_body_bytes),
+            request.headers.get(_HEADER_LENGTH),
+            request.path_params["name"],
+            request.path_params.get("version", ""),
+        )
+        metrics.texts.inc(len(call.request.texts))
+        response = await client.recognize(
+            call.request,
+            deadline_s if call.timeout_s is None else min(deadline_s, call.timeout_s),
+            request_id_of(request.scope),
+        )
+        answer = infer_answer(call, response)
+        if answer.binary is None:
+            return Response(answer.json, media_type="application/json")
+        return Response(
+            answer.json + answer.binary,
+            headers={_HEADER_LENGTH: str(len(answer.json))},
+            media_type="application/octet-stream",
+        )
+
+    for path in _PATHS:
+        router.add_api_route(
+            path,
+            infer,
+            methods=["POST"],
+            summary="Find the named entities of texts",
+            response_class=Response,
+            responses={
+                200: {
+                    "description": "The entities of each text.",
+                    "content": {"application/json": {"example": _ANSWER}},
+                },
+                **_REFUSALS,
+            },
+            openapi_extra={
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {
+                            "schema": {"$ref": "#/components/schemas/InferBody"},
+                            "example": _REQUEST,
+                        }
+                    },
+                },
+                **path_parameters(*names_in(path)),
+            },
+        )
+    return router
