@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from gateway.errors import GatewayError, Reason
-from gateway.wire import AGGREGATIONS, OFFSET_UNITS
+from gateway.wire import AGGREGATIONS, OFFSET_UNITS, PRIORITIES
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 
 Value = bool | int | float | str
@@ -68,6 +68,15 @@ def _min_score(value: Value) -> float:
     return score
 
 
+def _priority(value: Value) -> pb.Priority.ValueType:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return _choice("priority", PRIORITIES)(value)
+    if value < 0:
+        raise _invalid("priority must be interactive, bulk or a level from 0")
+    # Triton's levels: 0 is the default, 1 the highest, and all others come after that.
+    return pb.Priority.INTERACTIVE if value <= 1 else pb.Priority.BULK
+
+
 def _timeout_s(value: Value) -> float:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**63:
         raise _invalid("timeout must be a whole number of microseconds, at least 1")
@@ -93,6 +102,7 @@ READERS: Final[Mapping[str, Callable[[Value], object]]] = MappingProxyType(
         "min_score": _min_score,
         "aggregation": _choice("aggregation", AGGREGATIONS),
         "offset_unit": _choice("offset_unit", OFFSET_UNITS),
+        "priority": _priority,
         "timeout": _timeout_s,
         "binary_data_output": lambda value: read_flag("binary_data_output", value),
     }

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from inference.core import Aggregation, OffsetUnit
+from inference.core import Aggregation, OffsetUnit, Priority
 from inference.errors import Reason, RequestInvalid
 from protos.inference import open_inference_pb2 as pb
 
@@ -27,6 +27,7 @@ class Options:
     min_score: float = 0.0
     aggregation: Aggregation = Aggregation.FIRST
     offset_unit: OffsetUnit = OffsetUnit.CODEPOINT
+    priority: Priority = Priority.INTERACTIVE
     timeout_ns: int | None = None
 
 
@@ -78,6 +79,18 @@ def _offset_unit(parameter: pb.InferParameter) -> OffsetUnit:
     return _one_of(OffsetUnit, "offset_unit", parameter)
 
 
+def _priority(parameter: pb.InferParameter) -> Priority:
+    kind = parameter.WhichOneof("parameter_choice")
+    if kind == "string_param":
+        return _one_of(Priority, "priority", parameter)
+    if kind not in ("int64_param", "uint64_param") or getattr(parameter, kind) < 0:
+        raise RequestInvalid(
+            Reason.OPTION_INVALID, "priority must be interactive, bulk or a level from 0"
+        )
+    # Triton's levels: 0 is the default, 1 the highest, and all others come after that.
+    return Priority.INTERACTIVE if getattr(parameter, kind) <= 1 else Priority.BULK
+
+
 def _timeout_ns(parameter: pb.InferParameter) -> int:
     kind = parameter.WhichOneof("parameter_choice")
     if kind not in ("int64_param", "uint64_param") or getattr(parameter, kind) < 1:
@@ -107,6 +120,7 @@ READERS: Mapping[str, Callable[[pb.InferParameter], object]] = {
     "min_score": _min_score,
     "aggregation": _aggregation,
     "offset_unit": _offset_unit,
+    "priority": _priority,
     "timeout": _timeout_ns,
 }
 # What Triton's client asks of models that give several answers a request; these give one.

@@ -51,6 +51,7 @@ def read_call(request: pb.ModelInferRequest, max_texts: int) -> InferCall:
         min_score=options.min_score,
         aggregation=options.aggregation,
         offset_unit=options.offset_unit,
+        priority=options.priority,
     )
     return InferCall(query, request.id, bool(request.raw_input_contents), options.timeout_ns)
 

@@ -29,8 +29,8 @@ from protos.inference.open_inference_pb2_grpc import GRPCInferenceServiceService
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 # Triton's names of its extensions: tensors after the JSON of REST, the repository's calls,
-# parameters of a request.
-_EXTENSIONS = ("binary_tensor_data", "model_repository", "parameters")
+# parameters of a request, its priority and timeout.
+_EXTENSIONS = ("binary_tensor_data", "model_repository", "parameters", "schedule_policy")
 _PLATFORM = "onnxruntime_onnx"  # Triton's name for a model that onnxruntime runs
 # Requests of one stream that are worked on together: a few times what one batch holds.
 _STREAM_REQUESTS = 32

@@ -48,6 +48,7 @@ class GRPCInferenceServiceStub:
       min_score    double  0 to 1; also an int64, or a string for clients that know no double
       aggregation  string  "first" (default), "simple", "average", "max", "none"
       offset_unit  string  "codepoint" (default), "utf16", "byte"
+      priority     string  "interactive" (default), "bulk"; or Triton's levels: 0 and 1, or above
       timeout      int64   microseconds; the call's deadline, if that is earlier, still holds
 
     Anything else, a misspelt parameter among it, is INVALID_ARGUMENT and the message says what to
@@ -105,6 +106,7 @@ class GRPCInferenceServiceAsyncStub(GRPCInferenceServiceStub):
       min_score    double  0 to 1; also an int64, or a string for clients that know no double
       aggregation  string  "first" (default), "simple", "average", "max", "none"
       offset_unit  string  "codepoint" (default), "utf16", "byte"
+      priority     string  "interactive" (default), "bulk"; or Triton's levels: 0 and 1, or above
       timeout      int64   microseconds; the call's deadline, if that is earlier, still holds
 
     Anything else, a misspelt parameter among it, is INVALID_ARGUMENT and the message says what to
@@ -158,6 +160,7 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
       min_score    double  0 to 1; also an int64, or a string for clients that know no double
       aggregation  string  "first" (default), "simple", "average", "max", "none"
       offset_unit  string  "codepoint" (default), "utf16", "byte"
+      priority     string  "interactive" (default), "bulk"; or Triton's levels: 0 and 1, or above
       timeout      int64   microseconds; the call's deadline, if that is earlier, still holds
 
     Anything else, a misspelt parameter among it, is INVALID_ARGUMENT and the message says what to

@@ -77,6 +77,14 @@ def test_texts_may_follow_the_json() -> None:
     assert list(_call(_binary(len(tail), [2]), tail).request.texts) == ["a", "é"]
 
 
+@pytest.mark.parametrize(
+    ("value", "priority"),
+    [("interactive", pb.INTERACTIVE), ("bulk", pb.BULK), (0, 1), (1, pb.INTERACTIVE), (9, pb.BULK)],
+)
+def test_a_priority_is_a_name_or_one_of_tritons_levels(value: Any, priority: int) -> None:
+    assert _call(_with(priority=value)).request.options.priority == priority
+
+
 def test_both_ways_in_know_the_same_parameters() -> None:
     """Over gRPC the answer to a raw request is raw: only REST asks for it."""
     assert set(READERS) - {"binary_data_output"} == set(over_grpc.READERS)
@@ -112,6 +120,9 @@ def test_an_output_says_for_itself_whether_it_is_binary(
         _with(aggregation=_SECRET),
         _with(aggregation=1),
         _with(offset_unit=_SECRET),
+        _with(priority=-1),
+        _with(priority=_SECRET),
+        _with(priority=1.5),
         _with(timeout=0),
         _with(timeout=1.5),
         _with(timeout=True),

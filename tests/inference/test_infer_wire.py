@@ -10,6 +10,7 @@ from inference.core import (
     Aggregation,
     Entity,
     OffsetUnit,
+    Priority,
     RecognizeAnswer,
     RecognizeQuery,
     Timings,
@@ -115,6 +116,21 @@ def test_every_offset_unit_is_known(option: OffsetUnit) -> None:
     assert read_call(request, _MAX_TEXTS).query.offset_unit is option
 
 
+@pytest.mark.parametrize("option", [*Priority])
+def test_every_priority_is_known(option: Priority) -> None:
+    request = _with("priority", string_param=option.value)
+    assert read_call(request, _MAX_TEXTS).query.priority is option
+
+
+@pytest.mark.parametrize(
+    ("level", "priority"),
+    [(0, Priority.INTERACTIVE), (1, Priority.INTERACTIVE), (2, Priority.BULK)],
+)
+def test_tritons_levels_of_priority_are_known(level: int, priority: Priority) -> None:
+    request = _with("priority", uint64_param=level)
+    assert read_call(request, _MAX_TEXTS).query.priority is priority
+
+
 def test_every_option_of_a_query_is_a_parameter() -> None:
     """A new option fails here until clients of this protocol can ask for it."""
     fields = set(RecognizeQuery.__dataclass_fields__) - {"texts", "model", "version"}
@@ -141,6 +157,8 @@ def test_what_tritons_client_adds_to_a_stream_changes_nothing(name: str) -> None
         _with("aggregation", string_param=_SECRET),
         _with("aggregation", bool_param=True),
         _with("offset_unit", string_param=_SECRET),
+        _with("priority", int64_param=-1),
+        _with("priority", string_param=_SECRET),
         _with("timeout", int64_param=0),
         _with("timeout", string_param="5"),
         _request(b"a", outputs=[_Output(name="entities", parameters=_with("x").parameters)]),
