@@ -9,7 +9,7 @@ import uvloop
 from inference.calibration import chosen_split
 from inference.errors import ModelInvalid
 from inference.metrics import Metrics
-from inference.repository import Repository
+from inference.model_supply import supply_of
 from inference.server import PortTaken, Server
 from inference.settings import Settings, SettingsInvalid, read_settings
 from telemetry import logs
@@ -38,10 +38,10 @@ def main() -> None:
 
 async def _serve(settings: Settings) -> None:
     metrics = Metrics()
-    repository = _load(settings, settings.threads_per_worker or 1)
+    repository = supply_of(settings, settings.threads_per_worker or 1).open()
     split = chosen_split(settings, repository)
     if split.threads != (settings.threads_per_worker or 1):
-        repository = _load(settings, split.threads)
+        repository = supply_of(settings, split.threads).open()
     settings = settings.model_copy(
         update={"workers": split.workers, "threads_per_worker": split.threads}
     )
@@ -62,12 +62,6 @@ async def _serve(settings: Settings) -> None:
         await server.drain()
     finally:
         exposition.close()
-
-
-def _load(settings: Settings, threads: int) -> Repository:
-    return Repository.load(
-        settings.models_dir, settings.default_model, settings.window_tokens, threads
-    )
 
 
 if __name__ == "__main__":

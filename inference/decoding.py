@@ -1,7 +1,7 @@
 """Label scores to entities.
 
-The labels of a text are its best legal BIO path: I-X only after B-X or I-X. Nearly always the best
-label of each word is legal already, and the search is not run.
+The labels of a text are its best legal path in the model's scheme (`label_scheme`). Nearly always
+the best label of each word is legal already, and the search is not run.
 
 Most words are in no entity. So only the best label of each token is found for all of them at once;
 lists walk on from there, and probabilities are computed for the words of entities alone.
@@ -20,35 +20,37 @@ from numpy.typing import NDArray
 
 from inference.core import Aggregation, Entity, TokenizedText
 from inference.errors import ModelInvalid
+from inference.label_scheme import OUTSIDE, read_tags, transitions
 
-_OUTSIDE = "O"
 # Marks that belong to the character before them: an entity ends after them, not between.
 _MARK_CATEGORIES = frozenset({"Mn", "Mc", "Me"})
-
-
-class _Tag(NamedTuple):
-    begins: bool
-    label: str  # entity type; "O" outside
 
 
 class Decoder:
     """Decodes the output of a model with these labels.
 
     Args:
-        labels: the model's labels by id: "O" and B-/I- labels, or bare types (read as I-).
+        labels: the model's labels by id: "O" and labels of one of the schemes of `label_scheme`.
 
     Raises:
         ModelInvalid: the labels have no "O" or hold a label twice.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
-        if _OUTSIDE not in labels or len(set(labels)) != len(labels):
+        if OUTSIDE not in labels or len(set(labels)) != len(labels):
             raise ModelInvalid('config.json: id2label must hold "O" and no label twice')
         self.labels = tuple(labels)
-        self._outside = self.labels.index(_OUTSIDE)
-        self._tags = [_tag(label) for label in labels]
-        self.entity_types = tuple(dict.fromkeys(t.label for t in self._tags if t.label != _OUTSIDE))
-        self._allowed, self._may_start = _transitions(self._tags)
+        self._outside = self.labels.index(OUTSIDE)
+        self._tags = read_tags(labels)
+        self._types = {label: tag.label for label, tag in zip(labels, self._tags, strict=True)}
+        self.entity_types = tuple(dict.fromkeys(t.label for t in self._tags if t.label != OUTSIDE))
+        allowed, may_start = transitions(self._tags)
+        self._allowed: list[list[bool]] = allowed.tolist()
+        self._may_start: list[bool] = may_start.tolist()
+
+    def entity_type(self, label: str) -> str:
+        """The entity type of a label ("PER" of "B-PER"), or of an entity type itself."""
+        return self._types.get(label, label)
 
     def decode(
         self,
@@ -129,23 +131,6 @@ class _Units(NamedTuple):
     scores: NDArray[np.float32]
     rows: Sequence[int]  # the row that speaks for each unit
     starts: Sequence[int]  # first token of each unit
-
-
-def _tag(label: str) -> _Tag:
-    if label.startswith(("B-", "I-")):
-        return _Tag(label[0] == "B", label[2:])
-    return _Tag(begins=False, label=label)
-
-
-def _transitions(tags: list[_Tag]) -> tuple[list[list[bool]], list[bool]]:
-    """What may follow what, [from][to], and what may come first, [label]."""
-    beginnings = {tag.label for tag in tags if tag.begins}
-    # In a scheme without a B- for its type an I- may stand anywhere (IO, IOB1).
-    may_start = [tag.begins or tag.label not in beginnings for tag in tags]
-    allowed = [
-        [free or a.label == b.label for b, free in zip(tags, may_start, strict=True)] for a in tags
-    ]
-    return allowed, may_start
 
 
 def _search(

@@ -23,6 +23,7 @@ from inference.core import (
     Timings,
     TokenizedText,
 )
+from inference.decoding import Decoder
 from inference.entry import Entry
 from inference.errors import (
     DeadlineExceeded,
@@ -32,9 +33,10 @@ from inference.errors import (
     RequestInvalid,
     TextRejected,
 )
+from inference.model import Model
 from inference.offsets import convert
 from inference.reply import Outcome, Reply, WindowScores
-from inference.repository import Model, Repository
+from inference.repository import Repository
 
 # A call with more characters is tokenized and decoded beside the event loop: there it would take
 # more than about a millisecond, which every other caller would wait.
@@ -73,6 +75,8 @@ class Engine:
         self._batcher = batcher
         self._limits = limits
         self._clock_ns = clock_ns
+        # Told of every answer after it was made; must not wait.
+        self.on_answer: Callable[[RecognizeQuery, RecognizeAnswer], None] = _nobody
         # One thread: long texts wait for each other, and the cores are the workers'.
         self._long_texts = ThreadPoolExecutor(1, thread_name_prefix="long-texts")
 
@@ -97,7 +101,16 @@ class Engine:
         Raises:
             RecognitionError: no text of the call can be answered.
         """
-        model = self.repository.get(query.model, query.version)
+        lease = await self.repository.lease(query.model, query.version, expires_ns)
+        with lease as model:
+            answer = await self.answer(model, query, expires_ns)
+        self.on_answer(query, answer)
+        return answer
+
+    async def answer(
+        self, model: Model, query: RecognizeQuery, expires_ns: int | None = None
+    ) -> RecognizeAnswer:
+        """Finds the entities of each text with a model that the caller holds; see `recognize`."""
         self._check(query, model)
         self._batcher.check_admission(0, model.session, query.priority)
 
@@ -191,6 +204,10 @@ class Engine:
         return await asyncio.get_running_loop().run_in_executor(self._long_texts, work)
 
 
+def _nobody(query: RecognizeQuery, answer: RecognizeAnswer) -> None:
+    """Nobody is told."""
+
+
 def _results(
     model: Model,
     query: RecognizeQuery,
@@ -219,11 +236,11 @@ def _decode(
             raise outcome
         logits.append(outcome.logits)
     found = model.decoder.decode(text, logits, query.aggregation)
-    wanted = [entity for entity in found if _is_wanted(entity, query)]
+    wanted = [entity for entity in found if _is_wanted(entity, query, model.decoder)]
     return convert(wanted, text.text, query.offset_unit)
 
 
-def _is_wanted(entity: Entity, query: RecognizeQuery) -> bool:
+def _is_wanted(entity: Entity, query: RecognizeQuery, decoder: Decoder) -> bool:
     if entity.score < query.min_score:
         return False
-    return not query.labels or entity.label.removeprefix("B-").removeprefix("I-") in query.labels
+    return not query.labels or decoder.entity_type(entity.label) in query.labels

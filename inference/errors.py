@@ -9,7 +9,8 @@
     ├── Draining                at the queue: the service ended before a worker was free
     └── InferenceFailed         at the model: the run failed for this window alone
     TextRejected                one text of a call that cannot be answered; its neighbours are
-    ModelInvalid                at start: a folder of the repository that cannot be served
+    ModelInvalid                at loading: a folder of the repository that cannot be served
+    SourceUnreadable            at the source: where the models come from does not answer
 
 A detail is for a person: it says what to change and never repeats the text.
 """
@@ -118,6 +119,10 @@ class TextRejected(Exception):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+
+class SourceUnreadable(Exception):
+    """The source of the models cannot be read now; what is served stays as it is."""
 
 
 class ModelInvalid(Exception):

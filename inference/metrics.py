@@ -105,6 +105,20 @@ class Metrics:
         )
         self.costs = CostGauges()
         self.registry.register(self.costs)
+        self._shadow = Counter(
+            "inference_shadow_texts_total",
+            "Texts put to a candidate version, by outcome: same, different, failed or skipped.",
+            ["model", "outcome"],
+            registry=self.registry,
+        )
+        self.model_memory = Gauge(
+            "inference_model_memory_bytes",
+            "Memory that the loaded models are taken to hold.",
+            registry=self.registry,
+        )
+        self.models_loaded = Gauge(
+            "inference_models_loaded", "Versions in memory.", registry=self.registry
+        )
         # Finding the child of a label costs more than counting on it: each is found once.
         self._calls = cache(calls.labels)
         self._texts = cache(texts.labels)
@@ -131,6 +145,10 @@ class Metrics:
         self._batch_windows.observe(windows)
         self._text_tokens.inc(tokens)
         self._padding_tokens.inc(padded_tokens - tokens)
+
+    def shadow(self, model: str, outcome: str, texts: int) -> None:
+        """Counts texts that were put to a candidate of a model, or skipped."""
+        self._shadow.labels(model, outcome).inc(texts)
 
     def dropped(self, reason: str, windows: int) -> None:
         """Counts windows that were dropped before they were run."""

@@ -1,243 +1,366 @@
-"""The model repository: a folder of models, each a folder of versions.
+"""The models that this process serves: which answers a call, and every change while it serves.
 
-    models/<name>/<version>/  manifest.json  config.json  tokenizer.json  model.onnx
+    models/<name>/<version>/  model.onnx  tokenizer.json  config.json  [manifest.json]
+    models/<name>/routing.json
 
-A folder that Hugging Face's Optimum exports is served unchanged; there the manifest is missing.
-With a manifest every file is compared with its hash before anything is loaded. Nothing is ever
-unpickled. A version that cannot be loaded is listed with the reason and hides no other.
+Rules:
+  1. A call holds a lease on the version that answers it; what is in use is never freed.
+  2. A version is loaded and warmed beside the one that answers, and becomes live in one step. The
+     one before drains, and is freed when its last call has ended.
+  3. A version that cannot be loaded is listed with the reason; what answered goes on answering.
+  4. However many calls wait for a version, it is loaded once; if that fails, all hear the reason.
+  5. With a memory bound, versions are loaded when they are asked for, and the least recently used
+     one that nobody uses makes room.
 """
 
-import hashlib
-import json
-import re
-from collections.abc import Iterator
+import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from inference.decoding import Decoder
-from inference.entry import Runnable
-from inference.errors import ModelInvalid, ModelNotFound, Reason
-from inference.runtime import Session
-from inference.tokenization import Tokenizer
+from inference.catalogue import FoundModel
+from inference.errors import ModelInvalid, ModelNotFound, Reason, SourceUnreadable
+from inference.folder_files import Listing
+from inference.loader import Loader
+from inference.model import Model
+from inference.model_memory import ModelMemory
+from inference.routing import kept, preference
+from inference.served_model import Resident, ServedModel, Version
+from inference.version_folder import LoadRules
+from inference.version_state import VersionState
 from telemetry import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Model", "Policy", "Repository", "VersionState"]
 
 _log = logs.get_logger(__name__)
 
-# One path component, so that no name leaves the repository.
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_MANIFEST = "manifest.json"
-_SCHEMA_VERSION = 1
-# The second is what Optimum calls a quantized export.
-_MODEL_FILES = ("model.onnx", "model_quantized.onnx")
-_SPECIAL_POSITIONS = {"roberta": 2, "xlm-roberta": 2, "camembert": 2}  # kept for padding
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Model:
-    """One version of a model, ready to run."""
-
-    name: str
-    version: str
-    tokenizer: Tokenizer
-    session: Runnable
-    decoder: Decoder
-
 
 @dataclass(frozen=True, slots=True)
-class VersionState:
-    """One version as a caller sees it: ready, or failed for a reason."""
+class Policy:
+    """What is kept in memory."""
 
-    name: str
-    version: str
-    live: bool
-    model: Model | None
-    detail: str = ""
+    memory_bytes: int = 0  # most of all models together; 0: all is loaded at the start
+    keep_versions: int = 0  # of each model, kept loaded without being asked for; 0: all
 
 
 class Repository:
-    """The models that this process serves.
+    """The models that this process serves; used on one event loop.
 
     Args:
-        versions: every version found, failed ones included.
+        versions: versions that are there already.
         default_model: answers calls that name no model.
+        loader: loads further ones; none: nothing changes.
+        policy: what is kept in memory.
     """
 
-    def __init__(self, versions: list[VersionState], default_model: str) -> None:
-        self.versions = sorted(versions, key=lambda v: (v.name, _version_order(v.version)))
+    def __init__(
+        self,
+        versions: list[VersionState],
+        default_model: str,
+        loader: Loader | None = None,
+        policy: Policy | None = None,
+    ) -> None:
         self.default_model = default_model
-        self._models = {(v.name, v.version): v.model for v in versions if v.model}
-        self._live = {v.name: v.model for v in versions if v.model and v.live}
+        self.policy = policy or Policy()
+        self.loader = loader
+        self.memory = ModelMemory(loader, self.policy.memory_bytes, self._changed)
+        self.on_change: Callable[[], None] = _nothing  # after each change of a state
+        self.random: Callable[[], float] = random.random  # in [0, 1), for shares
+        self._models: dict[str, ServedModel] = {}
+        for state in versions:
+            self._seed(state)
 
     @classmethod
     def load(
-        cls, folder: Path, default_model: str, window_tokens: int, threads: int
+        cls,
+        folder: Path,
+        default_model: str,
+        window_tokens: int,
+        threads: int,
+        policy: Policy | None = None,
     ) -> "Repository":
-        """Loads every version of every model in a folder.
+        """Opens a repository whose versions are trusted not to end this process; see `open`.
 
         Args:
             folder: the repository.
             default_model: answers calls that name no model; empty: the first by name.
             window_tokens: longest window of a long text.
             threads: cores that one model run uses.
+            policy: what is kept in memory; by default every version.
 
         Raises:
             ModelInvalid: the folder holds no model that can be served, or not the default.
         """
-        if not folder.is_dir():
-            raise ModelInvalid(f"{folder}: no such folder; INFERENCE_MODELS_DIR names it")
-        loaded = [_load_or_fail(path, window_tokens, threads) for path in _version_folders(folder)]
-        live = {state.name: state.version for state in loaded if state.model}
-        if not live:
-            raise ModelInvalid(_nothing_served(folder, loaded))
-        if default_model and default_model not in live:
-            raise ModelInvalid(
-                f"{default_model}: the default model (INFERENCE_DEFAULT_MODEL) is not served;"
-                f" served are {', '.join(sorted(live))}"
-            )
-        states = [
-            VersionState(s.name, s.version, live.get(s.name) == s.version, s.model, s.detail)
-            for s in loaded
-        ]
-        return cls(states, default_model or min(live))
+        loader = Loader(LoadRules(folder, window_tokens, threads))
+        return cls.open(loader, default_model, policy or Policy())
 
-    def get(self, name: str, version: str) -> Model:
-        """Finds a model.
+    @classmethod
+    def open(cls, loader: Loader, default_model: str, policy: Policy) -> "Repository":
+        """Loads what a repository folder holds, before anything is served; waits for it.
+
+        With a memory bound only the default model is loaded; the others when they are asked for.
+
+        Args:
+            loader: of the folder.
+            default_model: answers calls that name no model; empty: the first by name.
+            policy: what is kept in memory.
+
+        Raises:
+            ModelInvalid: the folder holds no model that can be served, or not the default.
+        """
+        if not loader.root.is_dir():
+            raise ModelInvalid(f"{loader.root}: no such folder; INFERENCE_MODELS_DIR names it")
+        repository = cls([], default_model, loader, policy)
+        try:
+            repository._fill(repository._first_scan(loader))
+        finally:
+            loader.close()  # the next version to be tried starts a child of its own
+        return repository
+
+    @property
+    def versions(self) -> list[VersionState]:
+        """Every version found, failed ones included, by name and version."""
+        return [state for _, served in sorted(self._models.items()) for state in served.states()]
+
+    @property
+    def found(self) -> dict[str, FoundModel]:
+        """What of the repository's folder is served, by model."""
+        return {name: served.found for name, served in self._models.items()}
+
+    def served_names(self) -> list[str]:
+        """The models that answer calls, by name."""
+        return sorted(name for name, served in self._models.items() if served.live)
+
+    def live_models(self) -> list[Model]:
+        """The live version of every model, those that are not in memory left out."""
+        live = [served.versions[served.live] for served in self._models.values() if served.live]
+        return [version.resident.model for version in live if version.resident]
+
+    def served(self, name: str) -> ServedModel:
+        """Finds a model that answers calls.
 
         Args:
             name: empty for the default model.
-            version: empty for the live version.
 
         Raises:
             ModelNotFound: there is none.
         """
-        name = name or self.default_model
-        live = self._live.get(name)
-        if live is None:
+        found = self._models.get(name or self.default_model)
+        if found is None or not found.live:
             raise ModelNotFound(
                 Reason.MODEL_NOT_FOUND,
-                f"no such model; served are {', '.join(sorted(self._live))}",
+                f"no such model; served are {', '.join(self.served_names())}",
             )
-        model = self._models.get((name, version)) if version else live
-        if model is None:
-            served = [v.version for v in self.versions if v.name == name and v.model]
-            raise ModelNotFound(
-                Reason.VERSION_NOT_FOUND,
-                f"no such version of {name}; served are {', '.join(served)}",
+        return found
+
+    def get(self, name: str, version: str) -> Model:
+        """Finds a model that is in memory, without a lease: only for a look at it.
+
+        Args:
+            name: empty for the default model.
+            version: a version or an alias; empty for the live version.
+
+        Raises:
+            ModelNotFound: there is none, or it is not in memory.
+        """
+        found = self.served(name).choose(version, random=1.0)
+        if found.resident is None:
+            detail = f"{found.name}/{found.version} is not in memory: a call loads it"
+            raise ModelNotFound(Reason.VERSION_NOT_FOUND, detail)
+        return found.resident.model
+
+    async def lease(self, name: str, version: str, expires_ns: int | None = None) -> Resident:
+        """Finds the version that answers a call, loads it if need be, and keeps it in memory.
+
+        Cancelling it gives up the place of this call alone; the version is loaded nevertheless.
+
+        Args:
+            name: empty for the default model.
+            version: a version or an alias; empty for the live version or the canary's share.
+            expires_ns: the caller's deadline on `time.monotonic_ns`; none waits for ever.
+
+        Returns:
+            A lease, to be ended with `end_lease` or by leaving its `with`.
+
+        Raises:
+            ModelNotFound: there is none, or it cannot be loaded.
+            DeadlineExceeded: it was not loaded in time.
+            QueueFull: too many calls wait for it already.
+        """
+        while True:
+            served = self.served(name)
+            found = served.choose(version, self.random())
+            if found.resident is not None:
+                return self.memory.lease(found.resident)
+            try:
+                return await self.memory.wait_for(found, expires_ns)
+            except ModelNotFound:
+                if version:
+                    raise
+                # A call that names no version is answered by the next that can.
+                self._replace_live(served)
+
+    async def apply(self, name: str, found: FoundModel, *, anew: bool = False) -> None:
+        """Follows a change of a model's folder.
+
+        Args:
+            name: the model's.
+            found: what stands in its folder; nothing if that has gone.
+            anew: versions that failed or were unloaded on request are loaded again.
+        """
+        served = self._models.setdefault(name, ServedModel(name))
+        async with served.changing:
+            served.adopt(found)
+            if anew:
+                for version in served.versions.values():
+                    version.withdrawn, version.detail = version.found is None, ""
+            for version in list(served.versions.values()):
+                if version.withdrawn:
+                    self.memory.retire(version)
+            await self._settle(served)
+            self._forget(served)
+            self._changed()
+
+    async def withdraw(self, name: str) -> None:
+        """Takes a model out of service and waits until its calls have ended.
+
+        Cancelling it does not bring the model back.
+
+        Args:
+            name: the model's.
+
+        Raises:
+            ModelNotFound: there is none.
+        """
+        served = self._models.get(name)
+        if served is None:
+            raise ModelNotFound(Reason.MODEL_NOT_FOUND, "no such model in the repository")
+        async with served.changing:
+            served.live = ""
+            for version in served.versions.values():
+                version.withdrawn = True
+                self.memory.retire(version)
+            self._changed()
+        await self.memory.drained(list(served.versions.values()))
+
+    async def aclose(self) -> None:
+        """Ends loading; calls that wait for it hear that the service ends."""
+        every = [v for served in self._models.values() for v in served.versions.values()]
+        await self.memory.aclose(every)
+
+    async def _settle(self, served: ServedModel) -> None:
+        """Makes the best version live that can be, readies what must be, retires the rest."""
+        live = ""
+        for name in preference(served.versions, served.routing, served.live):
+            version = served.versions[name]
+            if version.answers and await self._ready(version):
+                live = name
+                break
+        if live != served.live:
+            _log.info("model_live", model=served.name, version=live, before=served.live)
+        served.live = live
+        self._changed()
+        if self.memory.bounded or not live:
+            return
+        keep = kept(served.versions, served.routing, live, self.policy.keep_versions)
+        for name in sorted(keep & served.versions.keys()):
+            if served.versions[name].answers:
+                await self._ready(served.versions[name])
+        for name in served.versions.keys() - keep:
+            self.memory.retire(served.versions[name])
+
+    async def _ready(self, version: Version) -> bool:
+        """Whether a version can answer, loading what its folder holds now."""
+        evicted = version.proven and self.memory.bounded and version.resident is None
+        if not version.current and not version.detail and not evicted:
+            await self.memory.load(version)
+        return version.answers and (version.resident is not None or evicted)
+
+    def _replace_live(self, served: ServedModel) -> None:
+        """Chooses another live version, since this one could not be loaded."""
+        if served.live and served.versions[served.live].answers:
+            return
+        order = preference(served.versions, served.routing, served.live)
+        served.live = next((v for v in order if served.versions[v].answers), "")
+        self._changed()
+
+    def _forget(self, served: ServedModel) -> None:
+        """Drops the versions whose folders have gone and that nobody uses, and empty models."""
+        for name, version in list(served.versions.items()):
+            if version.found is None and version.withdrawn and not version.draining:
+                del served.versions[name]
+        if not served.versions:
+            self._models.pop(served.name, None)
+
+    @staticmethod
+    def _first_scan(loader: Loader) -> dict[str, FoundModel]:
+        try:
+            return loader.scan()
+        except SourceUnreadable as error:
+            # What was fetched before is served; without any the caller hears of both.
+            _log.error("models_not_refreshed", detail=str(error))
+            found = loader.scan_folder()
+            if not found:
+                raise ModelInvalid(str(error)) from error
+            return found
+
+    def _fill(self, found: dict[str, FoundModel]) -> None:
+        alone = sum(len(model.versions) for model in found.values()) == 1
+        for name in sorted(found):
+            served = ServedModel(name)
+            served.adopt(found[name], proven=True)
+            self._models[name] = served
+            eager = not self.memory.bounded or name == (self.default_model or min(found))
+            self._fill_model(served, eager=eager, alone=alone)
+        names = self.served_names()
+        if not names:
+            raise ModelInvalid(self._nothing_served())
+        if self.default_model and self.default_model not in names:
+            raise ModelInvalid(
+                f"{self.default_model}: the default model (INFERENCE_DEFAULT_MODEL) is not served;"
+                f" served are {', '.join(names)}"
             )
-        return model
+        self.default_model = self.default_model or names[0]
 
-    def live_models(self) -> list[Model]:
-        """The live version of every model."""
-        return list(self._live.values())
+    def _fill_model(self, served: ServedModel, *, eager: bool, alone: bool) -> None:
+        if served.routing_fault:
+            _log.error("routing_refused", model=served.name, detail=served.routing_fault)
+        for name in preference(served.versions, served.routing, ""):
+            if not eager or self.memory.load_now(served.versions[name], alone=alone):
+                served.live = name
+                break
+        if not eager or not served.live or self.memory.bounded:
+            return
+        keep = kept(served.versions, served.routing, served.live, self.policy.keep_versions)
+        for name in sorted(keep & served.versions.keys() - {served.live}):
+            if not served.versions[name].detail:
+                self.memory.load_now(served.versions[name], alone=alone)
 
+    def _seed(self, state: VersionState) -> None:
+        served = self._models.setdefault(state.name, ServedModel(state.name))
+        version = Version(state.name, state.version, detail=state.detail)
+        served.versions[state.version] = version
+        if state.model is not None:
+            self.memory.hold(version, state.model, Listing(), 0)
+        if state.live:
+            served.live = state.version
 
-def _version_folders(folder: Path) -> Iterator[Path]:
-    """The version folders of a repository, lowest version first."""
-    for name in sorted(path for path in folder.iterdir() if _is_named_folder(path)):
-        versions = [path for path in name.iterdir() if _is_named_folder(path)]
-        yield from sorted(versions, key=lambda path: _version_order(path.name))
+    def _nothing_served(self) -> str:
+        folder = self.loader.root if self.loader else ""
+        failed = "; ".join(f"{s.name}/{s.version}: {s.detail}" for s in self.versions)
+        if not failed:
+            return f"{folder}: no model; expected <name>/<version>/model.onnx"
+        return f"{folder}: no model can be served: {failed}"
 
-
-def _is_named_folder(path: Path) -> bool:
-    return path.is_dir() and NAME_PATTERN.fullmatch(path.name) is not None
-
-
-def _version_order(version: str) -> tuple[bool, int, str]:
-    """Numbers in their order, and above all other names: the highest is live."""
-    number = version.isascii() and version.isdigit()
-    return number, int(version) if number else 0, version
-
-
-def _load_or_fail(folder: Path, window_tokens: int, threads: int) -> VersionState:
-    name, version = folder.parent.name, folder.name
-    try:
-        model = _load(folder, window_tokens, threads)
-    except ModelInvalid as error:
-        _log.error("model_refused", model=name, version=version, detail=str(error))
-        return VersionState(name, version, live=False, model=None, detail=str(error))
-    _log.info("model_loaded", model=name, version=version, labels=model.decoder.entity_types)
-    return VersionState(name, version, live=False, model=model)
-
-
-def _load(folder: Path, window_tokens: int, threads: int) -> Model:
-    _verify(folder)
-    config = _read_json(folder / "config.json")
-    labels = _labels(config)
-    window_tokens = min(window_tokens, _position_limit(config))
-    tokenizer = Tokenizer.load(folder / "tokenizer.json", window_tokens)
-    onnx = next((folder / f for f in _MODEL_FILES if (folder / f).is_file()), None)
-    if onnx is None:
-        raise ModelInvalid(f"no {' or '.join(_MODEL_FILES)}")
-    session = Session.load(onnx, threads, len(labels))
-    model = Model(folder.parent.name, folder.name, tokenizer, session, Decoder(labels))
-    _warm_up(model)
-    return model
+    def _changed(self) -> None:
+        for served in list(self._models.values()):
+            if not served.changing.locked():
+                self._forget(served)
+        self.on_change()
 
 
-def _verify(folder: Path) -> None:
-    """Compares every file with the manifest, if there is one."""
-    if not (folder / _MANIFEST).exists():
-        return
-    manifest = _read_json(folder / _MANIFEST)
-    if manifest.get("schema_version") != _SCHEMA_VERSION:
-        raise ModelInvalid(f"{_MANIFEST}: schema_version must be {_SCHEMA_VERSION}")
-    files = manifest.get("files")
-    if not isinstance(files, dict) or not files:
-        raise ModelInvalid(f"{_MANIFEST}: files must name at least one file")
-    present = {path.name for path in folder.iterdir()} - {_MANIFEST}
-    if unknown := sorted(present - files.keys()):
-        raise ModelInvalid(f"{unknown[0]}: not in {_MANIFEST}")
-    for name, entry in files.items():
-        if name not in present:
-            raise ModelInvalid(f"{name}: named in {_MANIFEST} but missing")
-        expected = entry.get("sha256") if isinstance(entry, dict) else None
-        with (folder / name).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != expected:
-            raise ModelInvalid(f"{name}: its sha256 is {found}, {_MANIFEST} says {expected}")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ModelInvalid(f"{path.name}: {error.strerror}") from error
-    except ValueError as error:
-        raise ModelInvalid(f"{path.name}: not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ModelInvalid(f"{path.name}: must hold a JSON object")
-    return content
-
-
-def _labels(config: dict[str, Any]) -> list[str]:
-    id2label = config.get("id2label")
-    if not isinstance(id2label, dict):
-        raise ModelInvalid("config.json: id2label is missing")
-    labels = [id2label.get(str(i)) for i in range(len(id2label))]
-    if not all(isinstance(label, str) for label in labels):
-        raise ModelInvalid("config.json: id2label must map 0, 1, … to labels")
-    return [str(label) for label in labels]
-
-
-def _position_limit(config: dict[str, Any]) -> int:
-    limit = config.get("max_position_embeddings")
-    if not isinstance(limit, int) or limit < 1:
-        raise ModelInvalid("config.json: max_position_embeddings is missing")
-    return limit - _SPECIAL_POSITIONS.get(str(config.get("model_type")), 0)
-
-
-def _warm_up(model: Model) -> None:
-    """Runs the model once, so that a file that loads but cannot run is refused now."""
-    window = model.tokenizer.tokenize("Warm up.").windows[0]
-    try:
-        model.session.run(window.ids[None, :], (window.ids[None, :] * 0) + 1)
-    except Exception as error:  # onnxruntime's errors share no base but Exception
-        raise ModelInvalid(f"the model cannot be run: {error}") from error
-
-
-def _nothing_served(folder: Path, loaded: list[VersionState]) -> str:
-    if not loaded:
-        return f"{folder}: no model; expected <name>/<version>/model.onnx"
-    failures = "; ".join(f"{s.name}/{s.version}: {s.detail}" for s in loaded)
-    return f"{folder}: no model can be served: {failures}"
+def _nothing() -> None:
+    """Nobody listens."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]  # stubs lack it
 from grpc_reflection.v1alpha import reflection
 
 from inference.batch_queue import BatchQueue
@@ -14,10 +13,13 @@ from inference.batcher import Batcher
 from inference.cores import usable_cores
 from inference.engine import Engine, Limits
 from inference.metrics import Metrics
+from inference.model_health import ModelHealth
 from inference.repository import Repository
 from inference.servicers.entity_recognizer import RecognizerServicer
 from inference.servicers.open_inference import OpenInferenceServicer
 from inference.settings import Settings
+from inference.shadow import Shadow
+from inference.watcher import Watcher
 from protos.inference import open_inference_pb2
 from protos.inference.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from protos.ner.v1 import entity_recognizer_pb2
@@ -65,11 +67,18 @@ class Server:
         limits = Limits(settings.max_texts, settings.max_text_chars, settings.queue_tokens)
         self._engine = Engine(repository, self._batcher, limits)
         self._servicer = RecognizerServicer(self._engine, metrics)
+        # A copy for a candidate runs only where no caller waits.
+        self._shadow = Shadow(self._engine, metrics, lambda: queue.waiting_tokens > 0)
+        self._engine.on_answer = self._shadow.offer
+        self._health = ModelHealth(repository, SERVICE, OPEN_INFERENCE)
         self._open_inference = OpenInferenceServicer(
             self._engine, metrics, settings.max_texts, control=None
         )
-        self._health = health_aio.HealthServicer()
         self._repository = repository
+        self._watcher = self._make_watcher(settings, repository)
+        self._watching: asyncio.Task[None] | None = None
+        metrics.model_memory.set_function(lambda: float(repository.memory.held_bytes))
+        metrics.models_loaded.set_function(lambda: float(repository.memory.loaded))
         self._server: grpc.aio.Server | None = None
         self.port = 0
 
@@ -88,7 +97,7 @@ class Server:
         self._server = grpc.aio.server(options=options)
         add_EntityRecognizerServicer_to_server(self._servicer, self._server)
         add_GRPCInferenceServiceServicer_to_server(self._open_inference, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
         if self._settings.reflection:
             names = (
                 SERVICE,
@@ -103,9 +112,9 @@ class Server:
             raise PortTaken(f"cannot listen on {address}: INFERENCE_PORT moves it") from error
         self._batcher.start()
         await self._server.start()
-        models = [model.name for model in self._repository.live_models()]
-        for name in ("", SERVICE, OPEN_INFERENCE, *models):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._health.start()
+        if self._watcher is not None:
+            self._watching = asyncio.create_task(self._watcher.run())
         _log.info("inference_listening", address=f"{self._settings.host}:{self.port}")
 
     async def drain(self) -> None:
@@ -113,11 +122,22 @@ class Server:
         _log.info("inference_draining", timeout_s=self._settings.drain_timeout_s)
         await self._health.enter_graceful_shutdown()
         self._open_inference.drain()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         # From here on the transport refuses calls; those it has taken are answered.
         if self._server is not None:
             await self._server.stop(self._settings.drain_timeout_s)
+        await self._shadow.aclose()
+        await self._repository.aclose()
         # Joining the workers waits for the runs that have begun: not on the event loop.
         with ThreadPoolExecutor(1) as closer:
             await asyncio.get_running_loop().run_in_executor(closer, self._batcher.close)
         self._engine.close()
         _log.info("inference_stopped")
+
+    @staticmethod
+    def _make_watcher(settings: Settings, repository: Repository) -> Watcher | None:
+        if settings.model_control != "poll" or repository.loader is None:
+            return None
+        return Watcher(repository, repository.loader, settings.poll_interval_s)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _Port = Annotated[int, Field(ge=0, le=65535)]
@@ -20,7 +20,29 @@ class Settings(BaseSettings):
     port: _Port = Field(50051, description="gRPC port; 0 picks a free one")
     metrics_port: _Port = Field(9464, description="HTTP port of /metrics; 0 picks a free one")
     models_dir: Path = Field(Path("models"), description="model repository: <name>/<version>/")
+    model_source: str = Field(
+        "", description="where models_dir is filled from: s3://bucket/prefix or models:/name@alias"
+    )
     default_model: str = Field("", description="answers calls that name none; empty: the first")
+    model_control: Literal["none", "explicit", "poll"] = Field(
+        "poll", description="what changes the models: nothing, callers, or the folder itself"
+    )
+    # What is published is served within two looks; a look at 200 models takes some 10 ms.
+    poll_interval_s: float = Field(2, gt=0, le=86_400, description="between looks at the folder")
+    model_memory_mib: int = Field(
+        0, ge=0, description="most memory of all models; 0: load all at the start"
+    )
+    # The live one, and the one to go back to at once.
+    keep_versions: int = Field(2, ge=0, description="of a model, kept loaded; 0: all")
+    max_version_mib: int = Field(4096, ge=1, description="largest version folder")
+    # Of an S3-compatible model_source, under the names that every tool for it reads.
+    aws_access_key_id: str = Field("", validation_alias="AWS_ACCESS_KEY_ID")
+    aws_secret_access_key: SecretStr = Field(
+        SecretStr(""), validation_alias="AWS_SECRET_ACCESS_KEY"
+    )
+    aws_session_token: SecretStr = Field(SecretStr(""), validation_alias="AWS_SESSION_TOKEN")
+    aws_region: str = Field("us-east-1", validation_alias="AWS_REGION")
+    aws_endpoint_url: str = Field("", validation_alias="AWS_ENDPOINT_URL")
     window_tokens: int = Field(
         128,
         ge=8,

@@ -161,17 +161,17 @@ def _fill(message: pb.TextResult, result: list[Entity] | TextRejected) -> None:
 
 
 def _model_version(state: VersionState) -> pb.ModelVersion:
-    message = pb.ModelVersion(
+    return pb.ModelVersion(
         name=state.name,
         version=state.version,
-        state=pb.ModelVersion.READY if state.model else pb.ModelVersion.FAILED,
+        state=pb.ModelVersion.State.Value(state.standing.value),
         detail=state.detail,
         live=state.live,
+        labels=state.labels,
+        max_window_tokens=state.window_tokens,
+        aliases=state.aliases,
+        memory_bytes=state.memory_bytes,
     )
-    if state.model:
-        message.labels.extend(state.model.decoder.entity_types)
-        message.max_window_tokens = state.model.tokenizer.window_tokens
-    return message
 
 
 def _expiry_ns(

@@ -257,7 +257,7 @@ class RecognizeRequest(_message.Message):
     model: _builtins.str
     """Empty: the server's default model."""
     version: _builtins.str
-    """Empty: the live version."""
+    """A version or an alias of one ("canary"). Empty: the live version, or the canary in its share."""
     @_builtins.property
     def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1 to `max_texts` (default 256) texts of 1 to `max_text_chars` (default 200,000) code points."""
@@ -484,6 +484,12 @@ class ModelVersion(_message.Message):
         """answers requests"""
         FAILED: ModelVersion._State.ValueType  # 2
         """could not be loaded; `detail` says why"""
+        LOADING: ModelVersion._State.ValueType  # 3
+        """is being loaded; a request that names it waits for it"""
+        UNLOADED: ModelVersion._State.ValueType  # 4
+        """not in memory: loaded when a request names it, or unloaded on request"""
+        DRAINING: ModelVersion._State.ValueType  # 5
+        """answers what it has begun, and takes nothing new"""
 
     class State(_State, metaclass=_StateEnumTypeWrapper): ...
     STATE_UNSPECIFIED: ModelVersion.State.ValueType  # 0
@@ -491,6 +497,12 @@ class ModelVersion(_message.Message):
     """answers requests"""
     FAILED: ModelVersion.State.ValueType  # 2
     """could not be loaded; `detail` says why"""
+    LOADING: ModelVersion.State.ValueType  # 3
+    """is being loaded; a request that names it waits for it"""
+    UNLOADED: ModelVersion.State.ValueType  # 4
+    """not in memory: loaded when a request names it, or unloaded on request"""
+    DRAINING: ModelVersion.State.ValueType  # 5
+    """answers what it has begun, and takes nothing new"""
 
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
@@ -499,6 +511,8 @@ class ModelVersion(_message.Message):
     LIVE_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     MAX_WINDOW_TOKENS_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
     state: Global___ModelVersion.State.ValueType
@@ -507,9 +521,15 @@ class ModelVersion(_message.Message):
     """Whether a request that names no version is answered by this one."""
     max_window_tokens: _builtins.int
     """Longest window in tokens, special tokens included; longer texts are cut into several."""
+    memory_bytes: _builtins.int
+    """Memory that it is taken to hold; 0 while it is not in memory."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Entity types in the order of the model's label list ("PER"), without the BIO prefixes."""
+
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names other than its own by which a request may ask for this version ("live", "canary")."""
 
     def __init__(
         self,
@@ -521,10 +541,12 @@ class ModelVersion(_message.Message):
         live: _builtins.bool = ...,
         labels: _abc.Iterable[_builtins.str] | None = ...,
         max_window_tokens: _builtins.int = ...,
+        aliases: _abc.Iterable[_builtins.str] | None = ...,
+        memory_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "labels", b"labels", "live", b"live", "max_window_tokens", b"max_window_tokens", "name", b"name", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "detail", b"detail", "labels", b"labels", "live", b"live", "max_window_tokens", b"max_window_tokens", "memory_bytes", b"memory_bytes", "name", b"name", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,111 @@
+"""The way of a version into memory and out of it again; everything here waits, none on the loop."""
+
+import ctypes
+from pathlib import Path
+
+from inference import version_folder
+from inference.catalogue import FoundModel, FoundVersion, scan, scan_model
+from inference.errors import ModelInvalid
+from inference.folder_files import check_size
+from inference.mirror import Mirror
+from inference.model import Model
+from inference.trial import Trial
+from inference.version_folder import LoadRules
+from telemetry import logs
+
+_log = logs.get_logger(__name__)
+
+
+class Loader:
+    """Looks at a repository folder, loads versions from it and frees them.
+
+    Args:
+        rules: how versions are loaded.
+        trial: where they are loaded first; none: nowhere.
+        mirror: brings the folder up to date with its source; none: the folder is the source.
+    """
+
+    def __init__(
+        self, rules: LoadRules, trial: Trial | None = None, mirror: Mirror | None = None
+    ) -> None:
+        self._rules = rules
+        self._trial = trial
+        self._mirror = mirror
+
+    @property
+    def root(self) -> Path:
+        """The repository folder."""
+        return self._rules.root
+
+    def scan(self) -> dict[str, FoundModel]:
+        """Looks at every model, after bringing the folder up to date.
+
+        Raises:
+            SourceUnreadable: its source cannot be read now; the folder is as it was.
+        """
+        if self._mirror is not None:
+            self._mirror.sync()
+        return scan(self.root)
+
+    def scan_folder(self) -> dict[str, FoundModel]:
+        """Looks at every model as it stands on this machine."""
+        return scan(self.root)
+
+    def scan_model(self, name: str) -> FoundModel:
+        """Looks at one model, after bringing the folder up to date; raises as `scan` does."""
+        if self._mirror is not None:
+            self._mirror.sync()
+        return scan_model(self.root, name)
+
+    def memory_bytes(self, found: FoundVersion) -> int:
+        """Memory that a version will hold.
+
+        Raises:
+            ModelInvalid: the folder cannot be loaded, as its listing shows.
+        """
+        check_size(found.listing, self._rules.max_bytes)
+        return version_folder.memory_bytes(found.listing)
+
+    def load(self, found: FoundVersion, *, alone: bool = False) -> Model:
+        """Loads a version.
+
+        Args:
+            found: the version.
+            alone: nothing else is served that it could harm: it is not tried before.
+
+        Raises:
+            ModelInvalid: it cannot be served.
+        """
+        name, version = found.folder.parent.name, found.folder.name
+        try:
+            if self._trial is not None and not alone:
+                self._trial.check(found.folder, found.listing)
+            model = version_folder.load(found.folder, self._rules)
+        except ModelInvalid as error:
+            _log.error("model_refused", model=name, version=version, detail=str(error))
+            raise
+        except OSError as error:
+            detail = f"{Path(error.filename or found.folder).name}: {error.strerror}"
+            _log.error("model_refused", model=name, version=version, detail=detail)
+            raise ModelInvalid(detail) from error
+        _log.info("model_loaded", model=name, version=version, labels=model.decoder.entity_types)
+        return model
+
+    def free(self, models: list[Model | None]) -> None:
+        """Frees models: empties the list, and gives the memory back to the system."""
+        names = [f"{model.name}/{model.version}" for model in models if model]
+        models.clear()
+        _trim()
+        _log.info("models_freed", models=names)
+
+    def close(self) -> None:
+        """Ends the trial process."""
+        if self._trial is not None:
+            self._trial.close()
+
+
+def _trim() -> None:
+    # glibc keeps what was freed between pieces that are in use; other C libraries need no call.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -1,0 +1,207 @@
+"""A mirror: a folder of this machine that follows a source of models.
+
+Each version is fetched beside the one that stands there, compared with its manifest, and put in its
+place by a rename. What a source lists incompletely is left for the next time; what a source has
+dropped is dropped; a source that lists nothing at all drops nothing.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+
+from inference import manifest, routing
+from inference.errors import ModelInvalid, SourceUnreadable
+from inference.folder_files import list_files
+from inference.sources.source import RemoteFile, Source, is_safe
+from telemetry import logs
+
+_log = logs.get_logger(__name__)
+
+# What was fetched, one file a version; no name of a model begins with a dot.
+_STAMPS = ".fetched"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the source holds, sorted out."""
+
+    versions: dict[str, tuple[RemoteFile, ...]] = field(default_factory=dict)  # "<name>/<version>"
+    routings: dict[str, RemoteFile] = field(default_factory=dict)  # by model
+    refused: dict[str, str] = field(default_factory=dict)  # "<name>/<version>" -> why
+
+
+def sort_out(files: Iterable[RemoteFile], max_bytes: int) -> Wanted:
+    """Sorts a listing into versions; decides what may be fetched.
+
+    Args:
+        files: of the source.
+        max_bytes: most bytes of a version.
+    """
+    versions: dict[str, list[RemoteFile]] = {}
+    wanted = Wanted()
+    for file in sorted(files, key=lambda file: file.path):
+        parts = file.path.split("/")
+        place = "/".join(parts[:2])
+        if not is_safe(file.path):
+            if is_safe(place):
+                wanted.refused[place] = f"{parts[-1][:64]!r}: no name of a file of a model"
+        elif len(parts) > 2:
+            versions.setdefault(place, []).append(file)
+        elif parts[1] == routing.FILE_NAME:
+            wanted.routings[parts[0]] = file
+    for place, found in versions.items():
+        total = sum(file.size_bytes for file in found)
+        if total > max_bytes:
+            wanted.refused[place] = (
+                f"{total} bytes, more than {max_bytes}: INFERENCE_MAX_VERSION_MIB allows more"
+            )
+        elif place not in wanted.refused:
+            wanted.versions[place] = tuple(found)
+    return wanted
+
+
+class Mirror:
+    """Keeps a folder like its source.
+
+    Args:
+        source: of the models.
+        folder: gets `<name>/<version>/`; made if it is missing.
+        max_bytes: most bytes of a version.
+    """
+
+    def __init__(self, source: Source, folder: Path, max_bytes: int) -> None:
+        self._source = source
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._told: dict[str, str] = {}  # what was refused, so that it is logged once
+
+    def sync(self) -> None:
+        """Fetches what is new or has changed, and drops what has gone.
+
+        Raises:
+            SourceUnreadable: the source does not answer, or lists nothing; what was fetched before
+                stays.
+        """
+        wanted = sort_out(self._source.files(), self._max_bytes)
+        self._tell(wanted.refused)
+        fetched = self._fetched()
+        if fetched and not wanted.versions:
+            raise SourceUnreadable("the source lists no model: what was fetched before stays")
+        for place, files in wanted.versions.items():
+            if self._stamp(place) != _stamp_of(files) or not (self._folder / place).is_dir():
+                self._fetch_version(place, files)
+        for name, file in wanted.routings.items():
+            self._fetch_routing(name, file)
+        for place in fetched - wanted.versions.keys() - wanted.refused.keys():
+            self._drop(place)
+        for name in {path.name for path in self._models()} - wanted.routings.keys():
+            self._drop_routing(name)
+
+    def _fetch_version(self, place: str, files: tuple[RemoteFile, ...]) -> None:
+        target = self._folder / place
+        building = target.with_name(f".{target.name}.fetching")
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+        try:
+            # The manifest first: an upload that has not ended is seen before the rest is fetched.
+            for file in sorted(files, key=lambda file: not file.path.endswith(manifest.FILE_NAME)):
+                inside = building / file.path.removeprefix(f"{place}/")
+                inside.parent.mkdir(exist_ok=True)
+                self._source.fetch(file, inside)
+                if inside.name == manifest.FILE_NAME and inside.parent == building:
+                    _check_complete(inside, place, files)
+            self._check_hashes(building, target)
+        except ModelInvalid as error:
+            self._tell(self._told | {place: str(error)})
+            shutil.rmtree(building)
+            return
+        _replace(building, target)
+        self._write_stamp(place, files)
+        _log.info("model_fetched", place=place, bytes=sum(file.size_bytes for file in files))
+
+    def _check_hashes(self, building: Path, target: Path) -> None:
+        try:
+            manifest.verify(building, list_files(building, self._folder))
+        except ModelInvalid:
+            # Where nothing stands yet, the refusal is better told by who lists the models.
+            if target.exists():
+                raise
+
+    def _fetch_routing(self, name: str, file: RemoteFile) -> None:
+        place = f"{name}/{routing.FILE_NAME}"
+        target = self._folder / place
+        if self._stamp(place) == _stamp_of([file]) and target.is_file():
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        building = target.with_name(f".{routing.FILE_NAME}.fetching")
+        self._source.fetch(file, building)
+        building.replace(target)
+        self._write_stamp(place, [file])
+
+    def _drop(self, place: str) -> None:
+        target = self._folder / place
+        leaving = target.with_name(f".{target.name}.leaving")
+        if target.is_dir():
+            shutil.rmtree(leaving, ignore_errors=True)
+            target.rename(leaving)
+            shutil.rmtree(leaving)
+        self._stamp_file(place).unlink(missing_ok=True)
+        _log.info("model_dropped", place=place)
+
+    def _drop_routing(self, name: str) -> None:
+        place = f"{name}/{routing.FILE_NAME}"
+        if self._stamp_file(place).exists():
+            (self._folder / place).unlink(missing_ok=True)
+            self._stamp_file(place).unlink()
+
+    def _models(self) -> list[Path]:
+        stamps = self._folder / _STAMPS
+        return list(stamps.iterdir()) if stamps.is_dir() else []
+
+    def _fetched(self) -> set[str]:
+        """The versions that this mirror has fetched: others in the folder are left alone."""
+        return {
+            f"{model.name}/{path.stem}"
+            for model in self._models()
+            for path in model.iterdir()
+            if path.name != f"{routing.FILE_NAME}.json"
+        }
+
+    def _stamp_file(self, place: str) -> Path:
+        return self._folder / _STAMPS / f"{place}.json"
+
+    def _stamp(self, place: str) -> str:
+        path = self._stamp_file(place)
+        return path.read_text("utf-8") if path.is_file() else ""
+
+    def _write_stamp(self, place: str, files: Iterable[RemoteFile]) -> None:
+        path = self._stamp_file(place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_stamp_of(files), "utf-8")
+
+    def _tell(self, refused: dict[str, str]) -> None:
+        for place, detail in refused.items():
+            if self._told.get(place) != detail:
+                _log.error("model_not_fetched", place=place, detail=detail)
+        self._told = dict(refused)
+
+
+def _check_complete(path: Path, place: str, files: tuple[RemoteFile, ...]) -> None:
+    present = {file.path.removeprefix(f"{place}/") for file in files}
+    if missing := sorted(manifest.read_hashes(path).keys() - present):
+        raise ModelInvalid(f"{missing[0]}: named in {manifest.FILE_NAME} but not there yet")
+
+
+def _stamp_of(files: Iterable[RemoteFile]) -> str:
+    return json.dumps([astuple(file) for file in files])
+
+
+def _replace(building: Path, target: Path) -> None:
+    leaving = target.with_name(f".{target.name}.leaving")
+    shutil.rmtree(leaving, ignore_errors=True)
+    if target.exists():
+        target.rename(leaving)
+    building.rename(target)
+    shutil.rmtree(leaving, ignore_errors=True)

@@ -1,0 +1,77 @@
+"""`config.json` of a version folder: labels, and how long a text the model can read.
+
+Source: the configuration classes of Hugging Face's transformers; a token classifier writes its
+labels as `id2label` and its positions as `max_position_embeddings`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from inference.errors import ModelInvalid
+
+FILE_NAME = "config.json"
+# The largest published label sets have some hundreds; more would only cost memory in each answer.
+_MAX_LABELS = 4_096
+_MAX_LABEL_CHARS = 256
+# No encoder reads more; a larger figure is a fault or an attack on the size of buffers.
+_MAX_POSITIONS = 1_000_000
+# These count positions from the padding id on: as many as that, and one more, hold no text.
+_OFFSET_BY_PADDING = frozenset(
+    {
+        "camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta",
+        "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
+    }
+)  # fmt: skip
+_PADDING_ID = 1  # of RoBERTa and its kin where the configuration does not say
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """What serving needs of a configuration."""
+
+    labels: tuple[str, ...]  # by id
+    max_tokens: int  # longest window, special tokens included
+
+
+def parse(content: Mapping[str, Any]) -> ModelConfig:
+    """Reads a configuration.
+
+    Args:
+        content: the JSON object.
+
+    Raises:
+        ModelInvalid: it lacks what serving needs, or holds values that no model has.
+    """
+    return ModelConfig(_labels(content), _max_tokens(content))
+
+
+def _labels(content: Mapping[str, Any]) -> tuple[str, ...]:
+    id2label = content.get("id2label")
+    if not isinstance(id2label, dict):
+        raise ModelInvalid(f"{FILE_NAME}: id2label is missing")
+    if len(id2label) > _MAX_LABELS:
+        raise ModelInvalid(
+            f"{FILE_NAME}: id2label has {len(id2label)} labels: {_MAX_LABELS} at most"
+        )
+    labels = [id2label.get(str(i)) for i in range(len(id2label))]
+    if not all(isinstance(label, str) and len(label) <= _MAX_LABEL_CHARS for label in labels):
+        raise ModelInvalid(f"{FILE_NAME}: id2label must map 0, 1, … to labels")
+    return tuple(str(label) for label in labels)
+
+
+def _max_tokens(content: Mapping[str, Any]) -> int:
+    limit = content.get("max_position_embeddings")
+    if limit is None:
+        raise ModelInvalid(f"{FILE_NAME}: max_position_embeddings is missing")
+    if type(limit) is not int or not 1 <= limit <= _MAX_POSITIONS:
+        raise ModelInvalid(
+            f"{FILE_NAME}: max_position_embeddings must be from 1 to {_MAX_POSITIONS}"
+        )
+    if str(content.get("model_type")) not in _OFFSET_BY_PADDING:
+        return limit
+    padding = content.get("pad_token_id")
+    padding = _PADDING_ID if padding is None else padding
+    if type(padding) is not int or not 0 <= padding < limit - 1:
+        raise ModelInvalid(f"{FILE_NAME}: pad_token_id must be below max_position_embeddings - 1")
+    return limit - padding - 1

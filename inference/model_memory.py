@@ -1,0 +1,313 @@
+"""The versions that are in memory: loaded once for all who wait, freed when nobody uses them.
+
+Loading and freeing run in threads; every decision is made on the event loop.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from inference.errors import (
+    DeadlineExceeded,
+    Draining,
+    ModelInvalid,
+    ModelNotFound,
+    QueueFull,
+    Reason,
+    RecognitionError,
+)
+from inference.folder_files import Listing
+from inference.loader import Loader
+from inference.model import Model
+from inference.residency import Residency
+from inference.served_model import Resident, Version
+from telemetry import logs
+
+if TYPE_CHECKING:
+    from inference.catalogue import FoundVersion
+
+_log = logs.get_logger(__name__)
+_T = TypeVar("_T")
+
+# One loads; the other keeps small models from waiting behind a large one.
+_LOADING_THREADS = 2
+# Calls that wait for one cold version: each holds its texts. The time to come back is about what a
+# model of some 100 MB takes to load.
+_MAX_WAITERS = 1_024
+_RETRY_S = 1.0
+_NS_PER_S = 1e9
+
+
+class ModelMemory:
+    """Owns the threads that load and free, and the bound that holds.
+
+    Args:
+        loader: loads and frees; none: versions only come by `hold`.
+        bound_bytes: most memory of all versions together; 0: no bound.
+        on_change: called after each change of a version's state.
+    """
+
+    def __init__(
+        self, loader: Loader | None, bound_bytes: int, on_change: Callable[[], None]
+    ) -> None:
+        self._loader = loader
+        self._on_change = on_change
+        self._residency: Residency[object] = Residency(bound_bytes)
+        self._threads = ThreadPoolExecutor(_LOADING_THREADS, thread_name_prefix="model-loader")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._room = asyncio.Lock()  # who waits for room is served in order
+        self._news = asyncio.Event()  # replaced each time that something fell idle or was freed
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the versions are taken to hold, those that are being loaded included."""
+        return self._residency.held_bytes
+
+    @property
+    def loaded(self) -> int:
+        """Versions in memory, those that drain included."""
+        return sum(isinstance(key, Resident) for key in self._residency)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether versions may have to go so that others can come."""
+        return self._residency.bound_bytes > 0
+
+    def hold(self, version: Version, model: Model, listing: Listing, size_bytes: int) -> Resident:
+        """Puts a loaded model in the place of what the version was until now."""
+        self.retire(version)
+        resident = Resident(model, version, listing, size_bytes, self._fell_idle)
+        version.resident, version.detail, version.proven = resident, "", True
+        version.labels = model.decoder.entity_types
+        version.window_tokens = model.tokenizer.window_tokens
+        self._residency.hold(resident, size_bytes)
+        return resident
+
+    def lease(self, resident: Resident) -> Resident:
+        """Counts a user, and the use."""
+        self._residency.touch(resident)
+        return resident.lease()
+
+    def load_now(self, version: Version, *, alone: bool = False) -> bool:
+        """Loads a version in this thread, before there is an event loop; says whether it could.
+
+        Args:
+            version: whose folder exists.
+            alone: it is the only one, so that no other could be harmed by it.
+        """
+        if version.found is None or self._loader is None:
+            return False
+        try:
+            size_bytes = self._fitting(version)
+            model = self._loader.load(version.found, alone=alone)
+        except ModelInvalid as error:
+            version.detail = str(error)
+            return False
+        self.hold(version, model, version.found.listing, size_bytes)
+        return True
+
+    async def load(self, version: Version) -> None:
+        """Loads a version, or waits for who does; its `detail` says if that failed.
+
+        Cancelling it cancels the wait alone.
+        """
+        if version.loading is None:
+            version.loading = self._spawn(self._load(version))
+        await asyncio.shield(version.loading)
+
+    async def wait_for(self, version: Version, expires_ns: int | None) -> Resident:
+        """Waits for a version that is not in memory.
+
+        Cancelling it gives up the place of this call alone; the version is loaded nevertheless.
+
+        Args:
+            version: to be loaded.
+            expires_ns: the caller's deadline on `time.monotonic_ns`; none waits for ever.
+
+        Returns:
+            A lease.
+
+        Raises:
+            ModelNotFound: it cannot be loaded.
+            DeadlineExceeded: it was not loaded in time.
+            QueueFull: too many calls wait for it already.
+        """
+        if len(version.waiters) >= _MAX_WAITERS:
+            raise QueueFull(_RETRY_S)
+        waiter: asyncio.Future[Resident] = asyncio.get_running_loop().create_future()
+        version.waiters.append(waiter)
+        if version.loading is None:
+            version.loading = self._spawn(self._load(version))
+        left_s = None if expires_ns is None else (expires_ns - time.monotonic_ns()) / _NS_PER_S
+        try:
+            async with asyncio.timeout(left_s):
+                return await waiter
+        except BaseException as error:
+            if waiter in version.waiters:
+                version.waiters.remove(waiter)
+            # It may have been given its lease in the instant in which it was called off.
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                waiter.result().end_lease()
+            if isinstance(error, TimeoutError):
+                raise DeadlineExceeded from None
+            raise
+
+    def retire(self, version: Version) -> None:
+        """Takes a version out of use: no new calls; freed when those it has have ended."""
+        resident, version.resident = version.resident, None
+        if resident is None:
+            return
+        resident.leaving = True
+        version.draining += 1
+        if resident.users == 0:
+            self._fell_idle(resident)
+
+    async def drained(self, versions: list[Version]) -> None:
+        """Waits until nothing that was retired of these is used or held any more."""
+        while any(version.draining for version in versions):
+            await self._news.wait()
+
+    async def beside(self, work: Callable[[], _T]) -> _T:
+        """Runs what waits for a disk or a processor in a thread of the loaders."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def aclose(self, versions: list[Version]) -> None:
+        """Ends loading; calls that wait for one of these hear that the service ends.
+
+        May be repeated.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for version in versions:
+            _refuse(version, Draining())
+        if self._loader is not None:
+            await self.beside(self._loader.close)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _load(self, version: Version) -> None:
+        found: FoundVersion | None = None
+        while not (version.current or version.detail):
+            found = version.found
+            detail = await self._fault(version)
+            if version.found == found:  # else its folder has changed meanwhile: once more
+                version.detail = detail
+        version.loading = None
+        if version.resident is None:
+            what = f"{version.name}/{version.version} cannot be loaded: {version.detail}"
+            _refuse(version, ModelNotFound(Reason.VERSION_NOT_FOUND, what))
+        else:
+            _admit(version, version.resident)
+        self._on_change()
+
+    async def _fault(self, version: Version) -> str:
+        """Brings a version into memory; says why that failed."""
+        try:
+            await self._bring_in(version)
+        except ModelInvalid as error:
+            return str(error)
+        except Exception:  # noqa: BLE001 - a fault of ours must not leave its callers waiting
+            _log.exception("model_load_failed", model=version.name, version=version.version)
+            return "internal error while it was loaded: the log says which"
+        return ""
+
+    async def _bring_in(self, version: Version) -> None:
+        found, loader = version.found, self._loader
+        if found is None or loader is None:
+            raise ModelInvalid("its folder has gone")
+        size_bytes = self._fitting(version)
+        place = object()  # counts the memory while there is no model yet
+        async with self._room:
+            await self._make_room(size_bytes)
+            self._residency.hold(place, size_bytes)
+        try:
+            model = await self.beside(lambda: loader.load(found))
+            if version.withdrawn:
+                raise ModelInvalid("it was taken out of service while it was loaded")
+            self._residency.drop(place)
+            self.hold(version, model, found.listing, size_bytes)
+        finally:
+            self._residency.drop(place)
+
+    def _fitting(self, version: Version) -> int:
+        if version.found is None or self._loader is None:
+            raise ModelInvalid("its folder has gone")
+        size_bytes = self._loader.memory_bytes(version.found)
+        if not self._residency.fits_at_all(size_bytes):
+            raise ModelInvalid(
+                f"it takes {size_bytes} bytes of memory, more than all models may:"
+                " INFERENCE_MODEL_MEMORY_MIB allows more"
+            )
+        return size_bytes
+
+    async def _make_room(self, size_bytes: int) -> None:
+        while (chosen := self._residency.to_evict(size_bytes, _is_idle)) is None:
+            await self._news.wait()
+        residents = [one for one in chosen if isinstance(one, Resident)]
+        for resident in residents:
+            resident.leaving = True
+            if resident.owner.resident is resident:
+                resident.owner.resident = None
+        if residents:
+            self._on_change()
+            await self._free(residents)
+
+    def _fell_idle(self, resident: Resident) -> None:
+        if resident.leaving:
+            self._spawn(self._free_retired(resident))
+        elif self._room.locked():
+            self._tell()
+
+    async def _free_retired(self, resident: Resident) -> None:
+        try:
+            await self._free([resident])
+        finally:
+            resident.owner.draining -= 1
+            self._tell()
+            self._on_change()
+
+    async def _free(self, residents: list[Resident]) -> None:
+        models = [resident.take() for resident in residents]
+        try:
+            if self._loader is not None:
+                loader = self._loader
+                await self.beside(lambda: loader.free(models))
+        finally:
+            for resident in residents:
+                self._residency.drop(resident)
+            self._tell()
+
+    def _tell(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _is_idle(key: object) -> bool:
+    return isinstance(key, Resident) and key.users == 0 and not key.leaving
+
+
+def _admit(version: Version, resident: Resident) -> None:
+    """Gives each call that waits its lease at once, so that nothing is evicted in between."""
+    waiters, version.waiters = version.waiters, []
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(resident.lease())
+
+
+def _refuse(version: Version, error: RecognitionError) -> None:
+    waiters, version.waiters = version.waiters, []
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(error)

@@ -1,0 +1,119 @@
+"""A version folder: what it must hold, checked before any of it is loaded.
+
+    model.onnx  tokenizer.json  config.json  [manifest.json]  [MODEL_CARD.md …]
+
+What Hugging Face's Optimum and transformers.js export is served as it is: there the manifest is
+missing, and the ONNX file may be called otherwise or stand in `onnx/`. With a manifest every file
+is compared with its hash. Nothing is ever unpickled.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from inference import manifest, model_config, onnx_file
+from inference.decoding import Decoder
+from inference.errors import ModelInvalid
+from inference.folder_files import Listing, check_size, list_files
+from inference.json_file import read_object
+from inference.model import Model
+from inference.runtime import Session
+from inference.tokenization import Tokenizer
+
+_TOKENIZER = "tokenizer.json"
+# The largest published vocabularies (a million pieces) take some 100 MB as JSON.
+_MAX_TOKENIZER_BYTES = 256 * 1024 * 1024
+_MIB = 1024 * 1024
+# Memory that a version holds, from the sizes of its files: weights are kept as they are and once
+# more in the order that the kernels read, and the arena of a session grows to some of its weights;
+# a tokenizer's tables take about seven times its JSON. Measured in docs/adr/0011.
+_WEIGHTS_FACTOR = 3.5
+_TOKENIZER_FACTOR = 8.0
+_SESSION_BYTES = 2 * _MIB
+# The lengths of a first sentence, a long one and a paragraph: kernels are chosen and the arena is
+# laid out at the first run of a shape, and no caller should wait for that.
+_WARM_UP_TEXTS = ("Warm up.", "Warm up with a sentence of some length. " * 4, "Warm up. " * 40)
+_WARM_UP_ROWS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRules:
+    """How version folders are loaded."""
+
+    root: Path  # the repository, out of which no file may lead
+    window_tokens: int = 128  # longest window; a model's own limit caps it
+    threads: int = 1  # cores that one run uses
+    max_bytes: int = 4096 * _MIB  # of all files of a version
+
+
+def memory_bytes(listing: Listing) -> int:
+    """Memory that a version will hold, from the sizes of its files.
+
+    Args:
+        listing: of its folder.
+
+    Raises:
+        ModelInvalid: it holds no ONNX file.
+    """
+    chosen = onnx_file.find(listing)
+    # Weights in files of their own stand beside the ONNX file and share the beginning of its name.
+    weights = sum(f.size_bytes for f in listing.files if f.name.startswith(chosen))
+    tokenizer = listing.size_bytes(_TOKENIZER)
+    return int(_WEIGHTS_FACTOR * weights + _TOKENIZER_FACTOR * tokenizer) + _SESSION_BYTES
+
+
+def load(folder: Path, rules: LoadRules) -> Model:
+    """Loads a version and runs it once in several shapes.
+
+    Args:
+        folder: `<repository>/<name>/<version>`.
+        rules: how.
+
+    Raises:
+        ModelInvalid: it cannot be served; the message says which file, and what is wrong with it.
+    """
+    listing = list_files(folder, rules.root)
+    check_size(listing, rules.max_bytes)
+    manifest.verify(folder, listing)
+    config = model_config.parse(read_object(folder / model_config.FILE_NAME))
+    if listing.size_bytes(_TOKENIZER) > _MAX_TOKENIZER_BYTES:
+        raise ModelInvalid(f"{_TOKENIZER}: larger than {_MAX_TOKENIZER_BYTES} bytes")
+    onnx = onnx_file.find(listing)
+    onnx_file.check(folder, onnx, listing)
+    decoder = Decoder(config.labels)
+    tokenizer = _tokenizer(folder / _TOKENIZER, min(rules.window_tokens, config.max_tokens))
+    session = Session.load(folder / onnx, rules.threads, len(config.labels))
+    model = Model(folder.parent.name, folder.name, tokenizer, session, decoder)
+    _warm_up(model)
+    return model
+
+
+def _tokenizer(path: Path, window_tokens: int) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.load(path, window_tokens)
+        for text in _WARM_UP_TEXTS:
+            tokenizer.tokenize(text)
+    except ModelInvalid:
+        raise
+    except BaseException as error:
+        # A panic of the Rust library is no Exception; what else is not one must go on.
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise ModelInvalid(f"{_TOKENIZER}: cannot tokenize: {str(error)[:200]}") from error
+        raise
+    return tokenizer
+
+
+def _warm_up(model: Model) -> None:
+    """Runs the model, so that a file that loads but cannot run is refused now."""
+    finite = True
+    try:
+        for text in _WARM_UP_TEXTS:
+            for window in model.tokenizer.tokenize(text).windows[:1]:
+                ids = np.stack([window.ids] * _WARM_UP_ROWS)
+                model.session.run(ids[:1], np.ones_like(ids[:1]))
+                finite &= bool(np.isfinite(model.session.run(ids, np.ones_like(ids))).all())
+    except Exception as error:  # onnxruntime's errors share no base but Exception
+        raise ModelInvalid(f"the model cannot be run: {str(error)[:400]}") from error
+    if not finite:
+        raise ModelInvalid("the model cannot be run: its logits are not finite")
