@@ -116,9 +116,10 @@ class ModelVersion(BaseModel):
     """One version of a model."""
 
     version: str
-    state: Literal["READY", "FAILED", "STATE_UNSPECIFIED"]
+    state: Literal["READY", "FAILED", "LOADING", "UNLOADED", "DRAINING", "STATE_UNSPECIFIED"]
     detail: str = Field(description="Why it could not be loaded; else empty.")
     live: bool = Field(description="Whether it answers requests that name no version.")
+    aliases: list[str] = Field(description="Names by which requests may ask for it.")
     labels: list[str] = Field(description="Entity types.")
     max_window_tokens: int = Field(description="Longer texts are cut into several windows.")
 

@@ -210,6 +210,7 @@ def _model(name: str, versions: Sequence[pb.ModelVersion]) -> dict[str, Any]:
                 "state": _state(version.state),
                 "detail": version.detail,
                 "live": version.live,
+                "aliases": list(version.aliases),
                 "labels": list(version.labels),
                 "max_window_tokens": version.max_window_tokens,
             }

@@ -16,7 +16,6 @@ from inference.errors import (
     ModelNotFound,
     QueueFull,
     Reason,
-    RecognitionError,
 )
 from inference.folder_files import Listing
 from inference.loader import Loader
@@ -186,7 +185,7 @@ class ModelMemory:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for version in versions:
-            _refuse(version, Draining())
+            version.refuse(Draining())
         if self._loader is not None:
             await self.beside(self._loader.close)
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -201,9 +200,9 @@ class ModelMemory:
         version.loading = None
         if version.resident is None:
             what = f"{version.name}/{version.version} cannot be loaded: {version.detail}"
-            _refuse(version, ModelNotFound(Reason.VERSION_NOT_FOUND, what))
+            version.refuse(ModelNotFound(Reason.VERSION_NOT_FOUND, what))
         else:
-            _admit(version, version.resident)
+            version.admit(version.resident)
         self._on_change()
 
     async def _fault(self, version: Version) -> str:
@@ -296,18 +295,3 @@ class ModelMemory:
 
 def _is_idle(key: object) -> bool:
     return isinstance(key, Resident) and key.users == 0 and not key.leaving
-
-
-def _admit(version: Version, resident: Resident) -> None:
-    """Gives each call that waits its lease at once, so that nothing is evicted in between."""
-    waiters, version.waiters = version.waiters, []
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(resident.lease())
-
-
-def _refuse(version: Version, error: RecognitionError) -> None:
-    waiters, version.waiters = version.waiters, []
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_exception(error)

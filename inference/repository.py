@@ -24,8 +24,8 @@ from inference.folder_files import Listing
 from inference.loader import Loader
 from inference.model import Model
 from inference.model_memory import ModelMemory
-from inference.routing import kept, preference
 from inference.served_model import Resident, ServedModel, Version
+from inference.succession import Succession
 from inference.version_folder import LoadRules
 from inference.version_state import VersionState
 from telemetry import logs
@@ -69,6 +69,7 @@ class Repository:
         self.memory = ModelMemory(loader, self.policy.memory_bytes, self._changed)
         self.on_change: Callable[[], None] = _nothing  # after each change of a state
         self.random: Callable[[], float] = random.random  # in [0, 1), for shares
+        self._succession = Succession(self.memory, self.policy.keep_versions, self._changed)
         self._models: dict[str, ServedModel] = {}
         for state in versions:
             self._seed(state)
@@ -201,7 +202,7 @@ class Repository:
                 if version:
                     raise
                 # A call that names no version is answered by the next that can.
-                self._replace_live(served)
+                self._succession.replace(served)
 
     async def apply(self, name: str, found: FoundModel, *, anew: bool = False) -> None:
         """Follows a change of a model's folder.
@@ -220,7 +221,7 @@ class Repository:
             for version in list(served.versions.values()):
                 if version.withdrawn:
                     self.memory.retire(version)
-            await self._settle(served)
+            await self._succession.settle(served)
             self._forget(served)
             self._changed()
 
@@ -251,42 +252,6 @@ class Repository:
         every = [v for served in self._models.values() for v in served.versions.values()]
         await self.memory.aclose(every)
 
-    async def _settle(self, served: ServedModel) -> None:
-        """Makes the best version live that can be, readies what must be, retires the rest."""
-        live = ""
-        for name in preference(served.versions, served.routing, served.live):
-            version = served.versions[name]
-            if version.answers and await self._ready(version):
-                live = name
-                break
-        if live != served.live:
-            _log.info("model_live", model=served.name, version=live, before=served.live)
-        served.live = live
-        self._changed()
-        if self.memory.bounded or not live:
-            return
-        keep = kept(served.versions, served.routing, live, self.policy.keep_versions)
-        for name in sorted(keep & served.versions.keys()):
-            if served.versions[name].answers:
-                await self._ready(served.versions[name])
-        for name in served.versions.keys() - keep:
-            self.memory.retire(served.versions[name])
-
-    async def _ready(self, version: Version) -> bool:
-        """Whether a version can answer, loading what its folder holds now."""
-        evicted = version.proven and self.memory.bounded and version.resident is None
-        if not version.current and not version.detail and not evicted:
-            await self.memory.load(version)
-        return version.answers and (version.resident is not None or evicted)
-
-    def _replace_live(self, served: ServedModel) -> None:
-        """Chooses another live version, since this one could not be loaded."""
-        if served.live and served.versions[served.live].answers:
-            return
-        order = preference(served.versions, served.routing, served.live)
-        served.live = next((v for v in order if served.versions[v].answers), "")
-        self._changed()
-
     def _forget(self, served: ServedModel) -> None:
         """Drops the versions whose folders have gone and that nobody uses, and empty models."""
         for name, version in list(served.versions.items()):
@@ -314,7 +279,7 @@ class Repository:
             served.adopt(found[name], proven=True)
             self._models[name] = served
             eager = not self.memory.bounded or name == (self.default_model or min(found))
-            self._fill_model(served, eager=eager, alone=alone)
+            self._succession.begin(served, eager=eager, alone=alone)
         names = self.served_names()
         if not names:
             raise ModelInvalid(self._nothing_served())
@@ -324,20 +289,6 @@ class Repository:
                 f" served are {', '.join(names)}"
             )
         self.default_model = self.default_model or names[0]
-
-    def _fill_model(self, served: ServedModel, *, eager: bool, alone: bool) -> None:
-        if served.routing_fault:
-            _log.error("routing_refused", model=served.name, detail=served.routing_fault)
-        for name in preference(served.versions, served.routing, ""):
-            if not eager or self.memory.load_now(served.versions[name], alone=alone):
-                served.live = name
-                break
-        if not eager or not served.live or self.memory.bounded:
-            return
-        keep = kept(served.versions, served.routing, served.live, self.policy.keep_versions)
-        for name in sorted(keep & served.versions.keys() - {served.live}):
-            if not served.versions[name].detail:
-                self.memory.load_now(served.versions[name], alone=alone)
 
     def _seed(self, state: VersionState) -> None:
         served = self._models.setdefault(state.name, ServedModel(state.name))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from inference.catalogue import FoundModel, FoundVersion
-from inference.errors import ModelNotFound, Reason
+from inference.errors import ModelNotFound, Reason, RecognitionError
 from inference.folder_files import Listing
 from inference.model import Model
 from inference.routing import LIVE, Routing, version_order
@@ -112,6 +112,20 @@ class Version:
         return self.resident is not None and (
             self.found is None or self.resident.listing == self.found.listing
         )
+
+    def admit(self, resident: Resident) -> None:
+        """Gives each call that waits its lease at once, so that nothing is evicted in between."""
+        waiters, self.waiters = self.waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(resident.lease())
+
+    def refuse(self, error: RecognitionError) -> None:
+        """Tells each call that waits why it cannot be answered."""
+        waiters, self.waiters = self.waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
 
     @property
     def standing(self) -> State:

@@ -118,9 +118,13 @@ def publish(
     content["files"] = {path.name: _fingerprint(path) for path in sorted(building.iterdir())}
     manifest = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     (building / _MANIFEST).write_text(manifest, "utf-8")
+    # By renames alone: who looks between them sees no version, and never half of one.
+    leaving = folder.with_name(f".{candidate.version}.leaving")
+    shutil.rmtree(leaving, ignore_errors=True)
     if folder.exists():
-        shutil.rmtree(folder)
+        folder.rename(leaving)
     building.rename(folder)
+    shutil.rmtree(leaving, ignore_errors=True)
     return folder
 
 

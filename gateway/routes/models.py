@@ -22,6 +22,7 @@ _MODEL: Final = {
             "state": "READY",
             "detail": "",
             "live": True,
+            "aliases": ["live"],
             "labels": ["PER", "ORG", "LOC", "MISC"],
             "max_window_tokens": 256,
         }

@@ -100,6 +100,7 @@ class ScriptedInference(pb_grpc.EntityRecognizerServicer):
                     version="1",
                     state=pb.ModelVersion.READY,
                     live=True,
+                    aliases=["live"],
                     labels=["PER", "ORG"],
                     max_window_tokens=256,
                 ),
