@@ -51,11 +51,8 @@ class Session:
         # A spinning thread takes the core from the worker beside it.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = ort.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
-        except OSError as error:
-            raise ModelInvalid(f"{path.name}: {error.strerror}") from error
+            # By its path, for weights in files beside it are found from there.
+            session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no base but Exception
             raise ModelInvalid(f"{path.name}: onnxruntime cannot load it: {error}") from error
         inputs = {node.name for node in session.get_inputs()}

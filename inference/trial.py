@@ -5,6 +5,7 @@ allocator that gives up) or take its memory (a graph that is folded into gigabyt
 a child, whose memory and time are bounded, and the service says why the version was refused.
 """
 
+import contextlib
 import json
 import resource
 import select
@@ -81,6 +82,8 @@ class Trial:
             self._child.kill()
 
     def _ask(self, folder: Path) -> str:
+        if self._child is not None and self._child.poll() is not None:
+            self._stop()  # it ended while it was idle
         child = self._child or self._start()
         rules = self._rules
         question = {
@@ -120,10 +123,12 @@ class Trial:
         child, self._child = self._child, None
         if child is None:
             return 0
-        _pipe(child.stdin).close()
-        _pipe(child.stdout).close()
         child.kill()
-        return child.wait()
+        code = child.wait()
+        with contextlib.suppress(BrokenPipeError):
+            _pipe(child.stdin).close()
+        _pipe(child.stdout).close()
+        return code
 
 
 def main() -> None:

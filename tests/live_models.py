@@ -1,4 +1,4 @@
-"""Versions that can be told apart by their answers, and repositories that change while they serve."""
+"""Versions that can be told apart by their answers, and repositories that are watched."""
 
 import threading
 from collections.abc import Callable

@@ -1,0 +1,127 @@
+"""Following a folder that others write to."""
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from inference.catalogue import NOTHING, scan_model, settled
+from inference.errors import ModelNotFound
+from inference.version_state import State
+from inference.watcher import Watcher
+from tests.live_models import Service, open_repository, write_variant
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class Watched:
+    """A repository with its watcher, whose looks are asked for one by one."""
+
+    def __init__(self, root: Path, **policy: int) -> None:
+        self.repository, self.loader = open_repository(root, **policy)
+        self.watcher = Watcher(self.repository, self.loader, interval_s=3600)
+        self._running: asyncio.Task[None] | None = None
+
+    async def look(self, times: int = 2) -> None:
+        """Looks so often, and waits for what follows from it."""
+        if self._running is None:
+            self._running = asyncio.create_task(self.watcher.run())
+            await asyncio.sleep(0)
+        for _ in range(times):
+            await self.watcher.look()
+            await self.watcher.idle()
+
+    async def close(self) -> None:
+        """Stops looking."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+
+async def test_what_is_published_becomes_live(tmp_path: Path) -> None:
+    write_variant(tmp_path / "tiny" / "1")
+    watched = Watched(tmp_path)
+    async with Service(watched.repository) as service:
+        await watched.look()
+        assert watched.loader.loaded == ["tiny/1"]
+        write_variant(tmp_path / "tiny" / "2", "LOC")
+        write_variant(tmp_path / "another" / "1", "PER")
+        await watched.look()
+        assert await service.ask("tiny") == ("2", "LOC")
+        assert await service.ask("another") == ("1", "PER")
+        shutil.rmtree(tmp_path / "another")
+        await watched.look()
+        with pytest.raises(ModelNotFound):
+            await service.ask("another")
+        await watched.close()
+
+
+async def test_a_folder_that_is_being_copied_is_not_loaded(tmp_path: Path) -> None:
+    whole = write_variant(tmp_path / "elsewhere" / "2", "LOC")
+    write_variant(tmp_path / "models" / "tiny" / "1")
+    watched = Watched(tmp_path / "models")
+    async with Service(watched.repository) as service:
+        target = tmp_path / "models" / "tiny" / "2"
+        target.mkdir()
+        for file in sorted(whole.iterdir()):
+            shutil.copy(file, target)
+            await watched.look(1)
+            assert await service.ask() == ("1", "ORG")
+        assert watched.loader.loaded == ["tiny/1"]
+        await watched.look(1)
+        assert await service.ask() == ("2", "LOC")
+
+
+async def test_a_copy_that_stops_half_way_is_refused_once_and_loaded_when_it_is_whole(
+    tmp_path: Path,
+) -> None:
+    write_variant(tmp_path / "tiny" / "1")
+    watched = Watched(tmp_path)
+    async with Service(watched.repository) as service:
+        folder = write_variant(tmp_path / "tiny" / "2", "LOC")
+        (folder / "model.onnx").rename(tmp_path / "model.onnx")
+        await watched.look(6)
+        assert watched.loader.loaded.count("tiny/2") == 0  # refused from its listing
+        (state,) = [s for s in watched.repository.versions if s.version == "2"]
+        assert (state.standing, state.detail[:13]) == (State.FAILED, "no model.onnx")
+        (tmp_path / "model.onnx").rename(folder / "model.onnx")
+        await watched.look()
+        assert await service.ask() == ("2", "LOC")
+
+
+async def test_a_routing_is_followed_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
+    for version, apple in (("1", "ORG"), ("2", "LOC")):
+        write_variant(tmp_path / "tiny" / version, apple)
+    watched = Watched(tmp_path)
+    routing = tmp_path / "tiny" / "routing.json"
+    async with Service(watched.repository) as service:
+        routing.write_text(json.dumps({"aliases": {"live": "1"}}))
+        await watched.look()
+        assert await service.ask() == ("1", "ORG")
+        routing.write_text("{")
+        await watched.look()
+        assert await service.ask() == ("1", "ORG")
+        (live,) = [s for s in watched.repository.versions if s.live]
+        assert live.detail.startswith("routing.json: not JSON")
+        routing.unlink()
+        await watched.look()
+        assert await service.ask() == ("2", "LOC")
+
+
+def test_only_what_looked_the_same_twice_is_acted_upon(tmp_path: Path) -> None:
+    write_variant(tmp_path / "tiny" / "1")
+    one = scan_model(tmp_path, "tiny")
+    write_variant(tmp_path / "tiny" / "2")
+    two = scan_model(tmp_path, "tiny")
+    (tmp_path / "tiny" / "2" / "more").write_text("?")
+    three = scan_model(tmp_path, "tiny")
+    assert settled(NOTHING, one, NOTHING) == NOTHING
+    assert settled(one, one, NOTHING) == one
+    assert settled(one, two, one) == one
+    assert settled(two, two, one) == two
+    assert settled(two, three, two) == two
+    # Gone for one look is not gone: a replacement renames one away and the other in.
+    assert settled(two, NOTHING, two).versions == two.versions
+    assert settled(NOTHING, NOTHING, two) == NOTHING
