@@ -1,0 +1,160 @@
+"""A folder that follows a source, and what it does not take from it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from inference.errors import SourceUnreadable
+from inference.mirror import Mirror, sort_out
+from inference.sources.source import RemoteFile
+from tests.live_models import write_variant
+from tests.tiny_model import write_manifest
+
+_LIMIT = 10_000_000
+
+
+class FolderSource:
+    """A source that is a folder; a file's tag is its content."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.fetched: list[str] = []
+        self.extra: list[RemoteFile] = []
+        self.down = False
+
+    def files(self) -> list[RemoteFile]:
+        if self.down:
+            raise SourceUnreadable("down")
+        paths = [path for path in self.folder.rglob("*") if path.is_file()]
+        found = [(path.relative_to(self.folder), path.read_bytes()) for path in paths]
+        listed = [RemoteFile(str(name), len(raw), str(hash(raw))) for name, raw in found]
+        return listed + self.extra
+
+    def fetch(self, file: RemoteFile, target: Path) -> None:
+        self.fetched.append(file.path)
+        target.write_bytes((self.folder / file.path).read_bytes())
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> FolderSource:
+    """A source with tiny/1, and a routing."""
+    write_manifest(write_variant(tmp_path / "remote" / "tiny" / "1"))
+    (tmp_path / "remote" / "tiny" / "routing.json").write_text("{}")
+    return FolderSource(tmp_path / "remote")
+
+
+@pytest.fixture
+def mirror(source: FolderSource, tmp_path: Path) -> Mirror:
+    return Mirror(source, tmp_path / "cache", _LIMIT)
+
+
+def versions(tmp_path: Path) -> set[str]:
+    """What stands in the cache."""
+    return {f"{p.parent.name}/{p.name}" for p in (tmp_path / "cache").glob("[a-z]*/[0-9]*")}
+
+
+def test_what_has_not_changed_is_not_fetched_again(
+    source: FolderSource, mirror: Mirror, tmp_path: Path
+) -> None:
+    mirror.sync()
+    assert versions(tmp_path) == {"tiny/1"}
+    assert (tmp_path / "cache" / "tiny" / "routing.json").read_text() == "{}"
+    source.fetched.clear()
+    mirror.sync()
+    assert source.fetched == []
+    write_variant(tmp_path / "remote" / "tiny" / "2")
+    mirror.sync()
+    assert versions(tmp_path) == {"tiny/1", "tiny/2"}
+    assert {path.split("/")[1] for path in source.fetched} == {"2"}
+
+
+def test_what_the_source_has_dropped_is_dropped(
+    source: FolderSource, mirror: Mirror, tmp_path: Path
+) -> None:
+    write_variant(tmp_path / "remote" / "tiny" / "2")
+    mirror.sync()
+    write_variant(tmp_path / "cache" / "mine" / "1")
+    (tmp_path / "remote" / "tiny" / "1").rename(tmp_path / "elsewhere")
+    (tmp_path / "remote" / "tiny" / "routing.json").unlink()
+    mirror.sync()
+    assert versions(tmp_path) == {"tiny/2", "mine/1"}
+    assert not (tmp_path / "cache" / "tiny" / "routing.json").exists()
+
+
+def test_a_source_that_lists_nothing_or_is_down_drops_nothing(
+    source: FolderSource, mirror: Mirror, tmp_path: Path
+) -> None:
+    mirror.sync()
+    (tmp_path / "remote" / "tiny").rename(tmp_path / "elsewhere")
+    with pytest.raises(SourceUnreadable, match="lists no model"):
+        mirror.sync()
+    source.down = True
+    with pytest.raises(SourceUnreadable, match="down"):
+        mirror.sync()
+    assert versions(tmp_path) == {"tiny/1"}
+
+
+def test_an_upload_that_has_not_ended_is_left_for_the_next_time(
+    source: FolderSource, mirror: Mirror, tmp_path: Path
+) -> None:
+    mirror.sync()
+    folder = write_variant(tmp_path / "remote" / "tiny" / "2")
+    write_manifest(folder)
+    (folder / "model.onnx").rename(tmp_path / "model.onnx")
+    source.fetched.clear()
+    mirror.sync()
+    assert versions(tmp_path) == {"tiny/1"}
+    assert source.fetched == ["tiny/2/manifest.json"]
+    (tmp_path / "model.onnx").rename(folder / "model.onnx")
+    mirror.sync()
+    assert versions(tmp_path) == {"tiny/1", "tiny/2"}
+
+
+def test_a_replacement_with_another_hash_does_not_take_the_place(
+    source: FolderSource, mirror: Mirror, tmp_path: Path
+) -> None:
+    mirror.sync()
+    good = (tmp_path / "cache" / "tiny" / "1" / "config.json").read_bytes()
+    (tmp_path / "remote" / "tiny" / "1" / "config.json").write_text("{}")
+    mirror.sync()
+    assert (tmp_path / "cache" / "tiny" / "1" / "config.json").read_bytes() == good
+
+
+def test_paths_that_lead_elsewhere_are_not_written() -> None:
+    files = [
+        RemoteFile(path, 1, "tag")
+        for path in (
+            "tiny/1/model.onnx", "tiny/1/onnx/model.onnx", "tiny/2/../../x", "tiny/3//x",
+            "../tiny/4/x", "/etc/5/x", "tiny/6/a\\b", "tiny/.7/x", "tiny/8/a/b/c", "readme.txt", "",
+        )
+    ]  # fmt: skip
+    wanted = sort_out(files, _LIMIT)
+    assert set(wanted.versions) == {"tiny/1"}
+    assert {"tiny/2", "tiny/3", "tiny/6", "tiny/8"} <= set(wanted.refused)
+
+
+def test_a_version_with_one_bad_path_is_refused_as_a_whole() -> None:
+    files = [RemoteFile("tiny/1/model.onnx", 1, ""), RemoteFile("tiny/1/../x", 1, "")]
+    assert sort_out(files, _LIMIT).versions == {}
+
+
+def test_a_version_that_is_too_large_is_not_fetched(
+    source: FolderSource, mirror: Mirror, tmp_path: Path
+) -> None:
+    source.extra.append(RemoteFile("tiny/9/model.onnx", 10 * 1024**3, "tag"))
+    mirror.sync()
+    assert versions(tmp_path) == {"tiny/1"}
+    assert not any(path.startswith("tiny/9") for path in source.fetched)
+
+
+def test_a_cut_off_fetch_leaves_no_half_version(
+    source: FolderSource, mirror: Mirror, tmp_path: Path
+) -> None:
+    source.extra.append(RemoteFile("tiny/2/model.onnx", 5, "tag"))
+    with pytest.raises(FileNotFoundError):
+        mirror.sync()
+    assert versions(tmp_path) == {"tiny/1"}
+    source.extra.clear()
+    mirror.sync()
+    assert json.loads((tmp_path / "cache" / "tiny" / "1" / "config.json").read_text())
