@@ -1,0 +1,165 @@
+"""Many models, memory for few: what a call costs whose model must be loaded first.
+
+    python -m benchmarks.many_models [--models 200] [--resident 20] [--calls 2000]
+
+Copies of the shipped model stand in a repository under different names; the bound holds so many of
+them. Callers ask for models at random, some far more often than others, as tenants do. Printed are
+the times of hits and misses, the memory that the service took, and whether the bound held.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from inference.batch_queue import BatchQueue
+from inference.batcher import Batcher
+from inference.catalogue import scan_model
+from inference.core import RecognizeQuery
+from inference.cores import usable_cores
+from inference.engine import Engine, Limits
+from inference.loader import Loader
+from inference.metrics import Metrics
+from inference.repository import Policy, Repository
+from inference.trial import Trial
+from inference.version_folder import LoadRules, memory_bytes
+
+_MIB = 1024 * 1024
+_CALLERS = 8
+# Of Zipf's law: the tenth model is asked for a tenth as often as the first.
+_EXPONENT = 1.0
+_TEXT = "Angela Merkel met Tim Cook of Apple in Seoul."
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that was answered."""
+
+    took_ms: float
+    hit: bool  # the model was in memory when the call came
+
+
+def fill(folder: Path, source: Path, models: int) -> list[str]:
+    """Writes a repository of equal models; the files are shared on disk, not in memory.
+
+    Args:
+        folder: the repository.
+        source: the version folder that is repeated.
+        models: how many.
+
+    Returns:
+        Their names.
+    """
+    names = [f"tenant-{number:04}" for number in range(models)]
+    for name in names:
+        target = folder / name / "1"
+        target.mkdir(parents=True)
+        for file in source.iterdir():
+            try:
+                os.link(file, target / file.name)
+            except OSError:  # another file system
+                shutil.copy(file, target)
+    return names
+
+
+async def drive(
+    engine: Engine, names: Sequence[str], calls: int, seed: int
+) -> tuple[list[Call], int]:
+    """Asks for models at random from several callers at once.
+
+    Args:
+        engine: answers.
+        names: of the models, the most wanted first.
+        calls: how many.
+        seed: of the choice.
+
+    Returns:
+        The calls, and the most memory that the models were taken to hold at once, in bytes.
+    """
+    chosen = random.Random(seed).choices(  # noqa: S311 - no secret
+        names, [1 / (rank + 1) ** _EXPONENT for rank in range(len(names))], k=calls
+    )
+    waiting = iter(chosen)
+    made: list[Call] = []
+    held: list[int] = []
+
+    async def caller() -> None:
+        for name in waiting:
+            served = engine.repository.served(name)
+            hit = served.versions[served.live].resident is not None
+            started = time.perf_counter()
+            await engine.recognize(RecognizeQuery([_TEXT], name))
+            made.append(Call((time.perf_counter() - started) * 1e3, hit))
+            held.append(engine.repository.memory.held_bytes)
+
+    await asyncio.gather(*(caller() for _ in range(_CALLERS)))
+    return made, max(held)
+
+
+async def measure(options: argparse.Namespace, folder: Path) -> None:
+    """Runs the scenario and prints what it gave."""
+    source = next(path for path in sorted(options.model.iterdir()) if path.is_dir())
+    names = fill(folder, source, options.models)
+    size = memory_bytes(scan_model(folder, names[0]).versions["1"].listing)
+    bound = options.resident * size
+    rules = LoadRules(folder)
+    loader = Loader(rules, Trial(rules) if options.trial else None)
+    repository = Repository.open(loader, "", Policy(bound))
+    batcher = Batcher(BatchQueue(256, 131_072), usable_cores(), Metrics())
+    batcher.start()
+    engine = Engine(repository, batcher, Limits(256, 200_000, 131_072))
+    before = psutil.Process().memory_info().rss
+    made, held = await drive(engine, names, options.calls, options.seed)
+    grown = psutil.Process().memory_info().rss - before + size  # one was loaded before
+    await repository.aclose()
+    batcher.close()
+    engine.close()
+    _print(made, f"bound {bound / _MIB:.0f} MiB, held {held / _MIB:.0f} MiB, process grew by "
+           f"{grown / _MIB:.0f} MiB")  # fmt: skip
+    if held > bound:
+        raise SystemExit("the bound did not hold")
+
+
+def _print(made: Sequence[Call], memory: str) -> None:
+    for kind, took in (
+        ("hit", [call.took_ms for call in made if call.hit]),
+        ("miss", [call.took_ms for call in made if not call.hit]),
+    ):
+        p50, p99 = _quantile(took, 50), _quantile(took, 99)
+        print(f"{kind:5} {len(took):6} calls   p50 {p50:8.1f} ms   p99 {p99:8.1f} ms")
+    print(memory)
+
+
+def _quantile(values: Sequence[float], percent: int) -> float:
+    if len(values) < 2:
+        return values[0] if values else 0.0
+    return statistics.quantiles(values, n=100)[percent - 1]
+
+
+def main() -> None:
+    """Reads the options and runs."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.many_models", description=__doc__)
+    parser.add_argument("--model", type=Path, default=Path("models/ner-en"), help="is repeated")
+    parser.add_argument("--models", type=int, default=200)
+    parser.add_argument("--resident", type=int, default=20, help="so many fit in memory")
+    parser.add_argument("--calls", type=int, default=2_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--no-trial", dest="trial", action="store_false", help="without a process that loads first"
+    )
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.model.parent, prefix=".many-") as folder:
+        asyncio.run(measure(options, Path(folder)))
+
+
+if __name__ == "__main__":
+    main()
