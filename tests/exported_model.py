@@ -40,7 +40,7 @@ _SIZES: dict[str, Any] = {
 class Architecture:
     """One kind of model: its configuration, its tokenizer, the inputs of its export."""
 
-    config: type[transformers.PretrainedConfig]
+    config: Any  # a class of configurations
     tokenizer: str  # wordpiece, bytes or pieces
     inputs: tuple[str, ...] = ("input_ids", "attention_mask")
     settings: tuple[tuple[str, Any], ...] = ()
@@ -101,7 +101,8 @@ def export(folder: Path, name: str, labels: Sequence[str]) -> transformers.Pipel
         label2id={label: i for i, label in enumerate(labels)},
         **(_SIZES | dict(architecture.settings)),
     )
-    model = AutoModelForTokenClassification.from_config(config, attn_implementation="eager").eval()
+    make: Any = AutoModelForTokenClassification  # its methods carry no types
+    model = make.from_config(config, attn_implementation="eager").eval()
     with torch.no_grad():  # far from ties, so that no rounding decides a label
         for parameter in model.parameters():
             parameter.mul_(3.0)
@@ -141,14 +142,15 @@ def _export(model: torch.nn.Module, inputs: Sequence[str], path: Path) -> None:
     )
 
 
-def _tokenizer(kind: str) -> PreTrainedTokenizerFast:
+def _tokenizer(kind: str) -> Any:
     """A tokenizer of this kind, trained on the corpus."""
     trained = {"wordpiece": _wordpiece, "bytes": _bytes, "pieces": _pieces}[kind]()
     special = _ROBERTA_SPECIAL if kind == "bytes" else _SPECIAL
     by_role = dict(zip(("cls", "pad", "sep", "unk", "mask"), _ROBERTA_SPECIAL, strict=True))
     if kind != "bytes":
         by_role = dict(zip(("pad", "unk", "cls", "sep", "mask"), special, strict=True))
-    return PreTrainedTokenizerFast(
+    fast: Any = PreTrainedTokenizerFast  # its constructor carries no types
+    return fast(
         tokenizer_object=trained, **{f"{role}_token": token for role, token in by_role.items()}
     )
 
@@ -173,7 +175,7 @@ def _bytes() -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(CORPUS, trainer)
-    ends = {name: tokenizer.token_to_id(name) for name in ("<s>", "</s>")}
+    ends = {name: n for n, name in enumerate(_ROBERTA_SPECIAL)}
     tokenizer.post_processor = processors.RobertaProcessing(
         ("</s>", ends["</s>"]), ("<s>", ends["<s>"]), trim_offsets=True
     )

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from inference.batch_queue import BatchQueue
 from inference.batcher import Batcher
@@ -70,7 +71,7 @@ class Service:
         self._batcher = Batcher(self.queue, 1, self.metrics)
         self.engine = Engine(repository, self._batcher, _LIMITS)
 
-    async def __aenter__(self) -> "Service":
+    async def __aenter__(self) -> Self:
         self._batcher.start()
         return self
 

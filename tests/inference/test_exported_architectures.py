@@ -41,7 +41,7 @@ def recognize(model: Model, text: str, aggregation: Aggregation) -> list[Entity]
 
 def expected(
     pipeline: Any, text: str, strategy: str, label: str
-) -> list[tuple[str, int, int, float]]:
+) -> list[tuple[str, int, int, Any]]:
     """What the pipeline finds; some tokenizers count the space before a word to it."""
     found = []
     for one in pipeline(text, aggregation_strategy=strategy, ignore_labels=["O"]):

@@ -205,8 +205,8 @@ class TestOnDemand:
     def size(self, tmp_path: Path) -> int:
         """Four models; what one of them is taken to hold."""
         for name in ("a", "b", "c", "d"):
-            folder = write_variant(tmp_path / name / "1")
-        return memory_bytes(scan_model(tmp_path, folder.parent.name).versions["1"].listing)
+            write_variant(tmp_path / name / "1")
+        return memory_bytes(scan_model(tmp_path, "a").versions["1"].listing)
 
     async def test_a_hundred_calls_load_a_cold_model_once(self, tmp_path: Path, size: int) -> None:
         repository, loader = open_repository(tmp_path, memory_bytes=2 * size)

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.timeout(60)
 class Watched:
     """A repository with its watcher, whose looks are asked for one by one."""
 
-    def __init__(self, root: Path, **policy: int) -> None:
-        self.repository, self.loader = open_repository(root, **policy)
+    def __init__(self, root: Path) -> None:
+        self.repository, self.loader = open_repository(root)
         self.watcher = Watcher(self.repository, self.loader, interval_s=3600)
         self._running: asyncio.Task[None] | None = None
 
