@@ -13,6 +13,7 @@ from inference.batcher import Batcher
 from inference.cores import usable_cores
 from inference.engine import Engine, Limits
 from inference.metrics import Metrics
+from inference.model_control import ModelControl
 from inference.model_health import ModelHealth
 from inference.repository import Repository
 from inference.servicers.entity_recognizer import RecognizerServicer
@@ -76,6 +77,8 @@ class Server:
         )
         self._repository = repository
         self._watcher = self._make_watcher(settings, repository)
+        # Of callers' requests to load and unload; none where they may not.
+        self.control = self._make_control(settings, repository)
         self._watching: asyncio.Task[None] | None = None
         metrics.model_memory.set_function(lambda: float(repository.memory.held_bytes))
         metrics.models_loaded.set_function(lambda: float(repository.memory.loaded))
@@ -135,6 +138,12 @@ class Server:
             await asyncio.get_running_loop().run_in_executor(closer, self._batcher.close)
         self._engine.close()
         _log.info("inference_stopped")
+
+    @staticmethod
+    def _make_control(settings: Settings, repository: Repository) -> ModelControl | None:
+        if settings.model_control != "explicit" or repository.loader is None:
+            return None
+        return ModelControl(repository, repository.loader)
 
     @staticmethod
     def _make_watcher(settings: Settings, repository: Repository) -> Watcher | None:
