@@ -130,7 +130,7 @@ async def test_a_version_that_is_uploaded_is_served(bucket: Bucket, tmp_path: Pa
         AWS_SECRET_ACCESS_KEY=_KEY.secret,
         AWS_ENDPOINT_URL=bucket.endpoint,
     )
-    repository = await asyncio.to_thread(supply_of(settings).open)
+    repository = await asyncio.to_thread(supply_of(settings, 1).open)
     assert repository.loader is not None
     watcher = Watcher(repository, repository.loader, interval_s=3600)
     async with Service(repository) as service:
@@ -157,4 +157,4 @@ def test_what_was_fetched_is_served_though_the_store_is_down(
         model_source="s3://models/prod",
         AWS_ENDPOINT_URL="http://127.0.0.1:1",
     )
-    assert supply_of(settings).open().get("", "").name == "tiny"
+    assert supply_of(settings, 1).open().get("", "").name == "tiny"
