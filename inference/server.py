@@ -73,12 +73,10 @@ class Server:
         self._engine.on_answer = self._shadow.offer
         self._health = ModelHealth(repository, SERVICE, OPEN_INFERENCE)
         self._open_inference = OpenInferenceServicer(
-            self._engine, metrics, settings.max_texts, control=None
+            self._engine, metrics, settings.max_texts, self._make_control(settings, repository)
         )
         self._repository = repository
         self._watcher = self._make_watcher(settings, repository)
-        # Of callers' requests to load and unload; none where they may not.
-        self.control = self._make_control(settings, repository)
         self._watching: asyncio.Task[None] | None = None
         metrics.model_memory.set_function(lambda: float(repository.memory.held_bytes))
         metrics.models_loaded.set_function(lambda: float(repository.memory.loaded))

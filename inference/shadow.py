@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from inference.core import Entity, RecognizeAnswer, RecognizeQuery
+from inference.core import Entity, Priority, RecognizeAnswer, RecognizeQuery
 from inference.engine import Engine
 from inference.errors import ModelNotFound, RecognitionError, TextRejected
 from inference.metrics import Metrics
@@ -76,7 +76,12 @@ class Shadow:
         if self._busy() or len(self._running) >= _MAX_RUNNING:
             self._metrics.shadow(answer.model, "skipped", len(query.texts))
             return
-        copy = replace(query, model=answer.model, version=routing.shadow_version)
+        copy = replace(
+            query,
+            model=answer.model,
+            version=routing.shadow_version,
+            priority=Priority.BULK,
+        )
         task = asyncio.create_task(self._run(copy, answer))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
