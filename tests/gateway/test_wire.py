@@ -181,6 +181,7 @@ def test_versions_are_grouped_by_model() -> None:
         "state": "FAILED",
         "detail": "sha256",
         "live": False,
+        "aliases": [],
         "labels": [],
         "max_window_tokens": 0,
     }
