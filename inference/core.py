@@ -104,3 +104,60 @@ class RecognizeAnswer:
     version: str
     results: list[list[Entity] | TextRejected]
     timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyQuery:
+    """What a caller asks of the engine who wants Hugging Face's answer."""
+
+    texts: list[str]
+    model: str = ""  # empty: the default model
+    version: str = ""  # empty: the live version
+    aggregation: Aggregation = Aggregation.SIMPLE
+    ignored_labels: frozenset[str] = frozenset()  # as they stand in the answer
+    stride: int | None = None  # tokens that neighbouring chunks share; none: no chunks
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tokens [first, last) of a text, and the windows whose owned rows are theirs."""
+
+    first: int
+    last: int
+    windows: int
+
+
+@dataclass(frozen=True, slots=True)
+class PieceText:
+    """A text as pieces of the vocabulary, which is how Hugging Face's pipeline sees it.
+
+    Pieces are grouped within a chunk only. Without a stride all of a text is one chunk.
+    """
+
+    tokenized: TokenizedText  # what runs; with a stride the owned rows of its windows overlap
+    pieces: list[str]  # one for each token
+    unknown: list[bool]  # whether the vocabulary lacks the token's characters
+    chunks: list[Chunk]
+    first_index: int  # special tokens before the first token
+
+
+@dataclass(frozen=True, slots=True)
+class TokenGroup:
+    """Tokens that the pipeline answers as one."""
+
+    label: str
+    score: float  # in [0, 1]
+    word: str  # pieces written together
+    start: int  # code points
+    end: int
+    index: int = 0  # of the token in its sequence, special tokens counted; only without groups
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyAnswer:
+    """The answer to a `ClassifyQuery`: one result per text, in order."""
+
+    model: str
+    version: str
+    results: list[list[TokenGroup] | TextRejected]
+    timings: Timings

@@ -8,7 +8,7 @@ answered. If the caller goes away, or the deadline passes, the work that has not
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -16,26 +16,31 @@ from typing import TypeVar
 
 from inference.batcher import Batcher
 from inference.core import (
+    Aggregation,
+    ClassifyAnswer,
+    ClassifyQuery,
     Entity,
+    PieceText,
     Priority,
     RecognizeAnswer,
     RecognizeQuery,
     Timings,
+    TokenGroup,
     TokenizedText,
 )
 from inference.decoding import Decoder
 from inference.entry import Entry
 from inference.errors import (
     DeadlineExceeded,
-    InferenceFailed,
     Reason,
-    RecognitionError,
     RequestInvalid,
     TextRejected,
 )
 from inference.model import Model
 from inference.offsets import convert
-from inference.reply import Outcome, Reply, WindowScores
+from inference.pipeline_decoding import PipelineRules, classify
+from inference.pipeline_tokenization import PieceTokenizer
+from inference.reply import Outcome, Reply, WindowScores, logits_of
 from inference.repository import Repository
 
 # A call with more characters is tokenized and decoded beside the event loop: there it would take
@@ -111,7 +116,8 @@ class Engine:
         self, model: Model, query: RecognizeQuery, expires_ns: int | None = None
     ) -> RecognizeAnswer:
         """Finds the entities of each text with a model that the caller holds; see `recognize`."""
-        self._check(query, model)
+        _check_options(query, model)
+        self._check_texts(query.texts)
         self._batcher.check_admission(0, model.session, query.priority)
 
         is_long = sum(map(len, query.texts)) > _INLINE_CHARS
@@ -127,41 +133,79 @@ class Engine:
         results = await self._beside_if(is_long, lambda: _results(model, query, texts, outcomes))
         decode_ns = self._clock_ns() - started_ns
 
-        scores = [outcome for outcome in outcomes if isinstance(outcome, WindowScores)]
-        timings = Timings(
-            tokenize_ns,
-            max((s.queue_ns for s in scores), default=0),
-            max((s.inference_ns for s in scores), default=0),
-            decode_ns,
-        )
+        timings = _timings(tokenize_ns, outcomes, decode_ns)
         return RecognizeAnswer(model.name, model.version, results, timings)
 
-    def _check(self, query: RecognizeQuery, model: Model) -> None:
-        if not query.texts:
+    async def classify(self, query: ClassifyQuery, expires_ns: int | None = None) -> ClassifyAnswer:
+        """Classifies the tokens of each text as Hugging Face's pipeline does; else `recognize`."""
+        with await self.repository.lease(query.model, query.version, expires_ns) as model:
+            return await self._classify(model, query, expires_ns)
+
+    async def check_options(self, query: RecognizeQuery, expires_ns: int | None = None) -> None:
+        """Refuses what no text could be answered with.
+
+        Raises:
+            RecognitionError: as `recognize` would, whatever the texts.
+        """
+        with await self.repository.lease(query.model, query.version, expires_ns) as model:
+            _check_options(query, model)
+
+    async def _classify(
+        self, model: Model, query: ClassifyQuery, expires_ns: int | None
+    ) -> ClassifyAnswer:
+        reader = PieceTokenizer(model.tokenizer)
+        self._check_texts(query.texts)
+        reader.check(query.stride)
+        if query.stride is not None and query.aggregation is Aggregation.NONE:
+            raise RequestInvalid(
+                Reason.OPTION_INVALID, "stride needs an aggregation: leave it out, or choose one"
+            )
+        self._batcher.check_admission(0, model.session, Priority.INTERACTIVE)
+
+        is_long = sum(map(len, query.texts)) > _INLINE_CHARS
+        started_ns = self._clock_ns()
+        texts = await self._beside_if(
+            is_long, lambda: [self._pieces(reader, text, query.stride) for text in query.texts]
+        )
+        tokenize_ns = self._clock_ns() - started_ns
+
+        tokenized = [t if isinstance(t, TextRejected) else t.tokenized for t in texts]
+        outcomes = await self._run(model, tokenized, expires_ns, Priority.INTERACTIVE)
+
+        started_ns = self._clock_ns()
+        rules = PipelineRules(model.decoder.labels, query.aggregation, query.ignored_labels, reader)
+        results = await self._beside_if(is_long, lambda: _classified(texts, outcomes, rules))
+        decode_ns = self._clock_ns() - started_ns
+        timings = _timings(tokenize_ns, outcomes, decode_ns)
+        return ClassifyAnswer(model.name, model.version, results, timings)
+
+    def _check_texts(self, texts: Sequence[str]) -> None:
+        if not texts:
             raise RequestInvalid(Reason.NO_TEXTS, "the call holds no text: send at least one")
-        if len(query.texts) > self._limits.max_texts:
+        if len(texts) > self._limits.max_texts:
             raise RequestInvalid(
                 Reason.TOO_MANY_TEXTS,
-                f"{len(query.texts)} texts in one call: send at most {self._limits.max_texts}",
-            )
-        if not 0 <= query.min_score <= 1:
-            raise RequestInvalid(Reason.OPTION_INVALID, "min_score must be from 0 to 1")
-        if query.labels - set(model.decoder.entity_types):
-            raise RequestInvalid(
-                Reason.LABEL_UNKNOWN,
-                f"a label is not one of {model.name}'s: {', '.join(model.decoder.entity_types)}",
+                f"{len(texts)} texts in one call: send at most {self._limits.max_texts}",
             )
 
     def _tokenize(self, model: Model, text: str) -> TokenizedText | TextRejected:
         if not text:
             return TextRejected(Reason.TEXT_EMPTY, "the text is empty: send at least one character")
+        return self._too_long(text) or model.tokenizer.tokenize(text)
+
+    def _pieces(
+        self, reader: PieceTokenizer, text: str, stride: int | None
+    ) -> PieceText | TextRejected:
+        return self._too_long(text) or reader.tokenize(text, stride)
+
+    def _too_long(self, text: str) -> TextRejected | None:
         limit = self._limits.max_text_chars
-        if len(text) > limit:
-            return TextRejected(
-                Reason.TEXT_TOO_LONG,
-                f"the text has {len(text)} characters: send at most {limit}, or cut it",
-            )
-        return model.tokenizer.tokenize(text)
+        if len(text) <= limit:
+            return None
+        return TextRejected(
+            Reason.TEXT_TOO_LONG,
+            f"the text has {len(text)} characters: send at most {limit}, or cut it",
+        )
 
     async def _run(
         self,
@@ -204,6 +248,16 @@ class Engine:
         return await asyncio.get_running_loop().run_in_executor(self._long_texts, work)
 
 
+def _check_options(query: RecognizeQuery, model: Model) -> None:
+    if not 0 <= query.min_score <= 1:
+        raise RequestInvalid(Reason.OPTION_INVALID, "min_score must be from 0 to 1")
+    if query.labels - set(model.decoder.entity_types):
+        raise RequestInvalid(
+            Reason.LABEL_UNKNOWN,
+            f"a label is not one of {model.name}'s: {', '.join(model.decoder.entity_types)}",
+        )
+
+
 def _nobody(query: RecognizeQuery, answer: RecognizeAnswer) -> None:
     """Nobody is told."""
 
@@ -225,19 +279,43 @@ def _results(
     return results
 
 
+def _classified(
+    texts: list[PieceText | TextRejected], outcomes: list[Outcome], rules: PipelineRules
+) -> list[list[TokenGroup] | TextRejected]:
+    """One result per text, from the outcomes of all their windows in order."""
+    results: list[list[TokenGroup] | TextRejected] = []
+    remaining = iter(outcomes)
+    for text in texts:
+        if isinstance(text, TextRejected):
+            results.append(text)
+            continue
+        logits = logits_of(list(islice(remaining, len(text.tokenized.windows))))
+        if isinstance(logits, TextRejected):
+            results.append(logits)
+        else:
+            results.append(classify(text, logits, rules))
+    return results
+
+
 def _decode(
     model: Model, query: RecognizeQuery, text: TokenizedText, outcomes: list[Outcome]
 ) -> list[Entity] | TextRejected:
-    logits = []
-    for outcome in outcomes:
-        if isinstance(outcome, InferenceFailed):
-            return TextRejected(outcome.reason, outcome.detail)
-        if isinstance(outcome, RecognitionError):
-            raise outcome
-        logits.append(outcome.logits)
+    logits = logits_of(outcomes)
+    if isinstance(logits, TextRejected):
+        return logits
     found = model.decoder.decode(text, logits, query.aggregation)
     wanted = [entity for entity in found if _is_wanted(entity, query, model.decoder)]
     return convert(wanted, text.text, query.offset_unit)
+
+
+def _timings(tokenize_ns: int, outcomes: list[Outcome], decode_ns: int) -> Timings:
+    scores = [outcome for outcome in outcomes if isinstance(outcome, WindowScores)]
+    return Timings(
+        tokenize_ns,
+        max((s.queue_ns for s in scores), default=0),
+        max((s.inference_ns for s in scores), default=0),
+        decode_ns,
+    )
 
 
 def _is_wanted(entity: Entity, query: RecognizeQuery, decoder: Decoder) -> bool:

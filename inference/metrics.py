@@ -126,6 +126,12 @@ class Metrics:
         self._text_tokens, self._padding_tokens = map(tokens.labels, ("text", "padding"))
         self._batches = {p: batches.labels(p.value) for p in Priority}
 
+        self.stream_items_pending = Gauge(
+            "inference_stream_items_pending",
+            "Items of streams that were read and are not yet answered.",
+            registry=self.registry,
+        )
+
     def call(self, outcome: str, timings: Timings | None = None) -> None:
         """Counts a call that has ended; `timings` only when it was answered."""
         self._calls(outcome).inc()

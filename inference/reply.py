@@ -5,12 +5,13 @@ caller may have taken with it.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.errors import RecognitionError
+from inference.errors import InferenceFailed, RecognitionError, TextRejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +64,19 @@ class Reply:
         """
         await self._future
         return [outcome for outcome in self._outcomes if outcome is not None]
+
+
+def logits_of(outcomes: Sequence[Outcome]) -> list[NDArray[np.float32]] | TextRejected:
+    """The scores of a text's windows, or why the text has none.
+
+    Raises:
+        RecognitionError: the whole call failed.
+    """
+    logits = []
+    for outcome in outcomes:
+        if isinstance(outcome, InferenceFailed):
+            return TextRejected(outcome.reason, outcome.detail)
+        if isinstance(outcome, RecognitionError):
+            raise outcome
+        logits.append(outcome.logits)
+    return logits

@@ -37,9 +37,9 @@ _CHANNEL_OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # A connection lives five minutes, so that new replicas get their share of the callers.
+    # A connection takes calls for five minutes, so that new replicas get their share of callers.
+    # Those that run then are not cut off, however long they take: a stream may last for hours.
     ("grpc.max_connection_age_ms", 300_000),
-    ("grpc.max_connection_age_grace_ms", 60_000),
     # Without this two servers share a port silently and the calls go to either.
     ("grpc.so_reuseport", 0),
 )
@@ -67,7 +67,7 @@ class Server:
         self._batcher = Batcher(queue, workers, metrics)
         limits = Limits(settings.max_texts, settings.max_text_chars, settings.queue_tokens)
         self._engine = Engine(repository, self._batcher, limits)
-        self._servicer = RecognizerServicer(self._engine, metrics)
+        self._servicer = RecognizerServicer(self._engine, metrics, settings.stream_pending_items)
         # A copy for a candidate runs only where no caller waits.
         self._shadow = Shadow(self._engine, metrics, lambda: queue.waiting_tokens > 0)
         self._engine.on_answer = self._shadow.offer
@@ -122,6 +122,7 @@ class Server:
         """Refuses new calls, lets those that run end within the drain timeout, and stops."""
         _log.info("inference_draining", timeout_s=self._settings.drain_timeout_s)
         await self._health.enter_graceful_shutdown()
+        self._servicer.drain()
         self._open_inference.drain()
         if self._watching is not None:
             self._watching.cancel()

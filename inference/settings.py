@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     )
     max_texts: int = Field(256, ge=1, le=10_000, description="texts in one call")
     max_text_chars: int = Field(200_000, ge=1, description="code points in one text")
+    # Some three batches for each of two workers; what a slow reader can make the service hold.
+    stream_pending_items: int = Field(
+        64, ge=1, le=10_000, description="items of one stream that are read and not yet answered"
+    )
     max_message_bytes: int = Field(64 * _MIB, ge=1024, description="one gRPC message")
     drain_timeout_s: float = Field(20, ge=0, le=3600, description="for running calls at the end")
     reflection: bool = Field(True, description="let gRPC clients list the services")

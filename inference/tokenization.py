@@ -28,9 +28,12 @@ class Tokenizer:
     Args:
         tokenizer: becomes this object's own; padding and truncation are switched off.
         window_tokens: most tokens in a window, special tokens included.
+        model_tokens: most tokens that the model takes, special tokens included; none: a window.
     """
 
-    def __init__(self, tokenizer: RustTokenizer, window_tokens: int) -> None:
+    def __init__(
+        self, tokenizer: RustTokenizer, window_tokens: int, model_tokens: int | None = None
+    ) -> None:
         tokenizer.no_padding()
         tokenizer.no_truncation()
         # "[SEP]" in a user's text is text, not a separator.
@@ -38,17 +41,19 @@ class Tokenizer:
         self._tokenizer = tokenizer
         self._prefix, self._suffix = _special_ids(tokenizer)
         self.window_tokens = window_tokens
+        self.model_tokens = model_tokens or window_tokens
         self._capacity = window_tokens - len(self._prefix) - len(self._suffix)
         if self._capacity < 1:
             raise ModelInvalid(f"a window of {window_tokens} tokens leaves no room for text")
 
     @classmethod
-    def load(cls, path: Path, window_tokens: int) -> Self:
+    def load(cls, path: Path, window_tokens: int, model_tokens: int | None = None) -> Self:
         """Reads a Hugging Face `tokenizer.json`.
 
         Args:
             path: the file.
             window_tokens: most tokens in a window, special tokens included.
+            model_tokens: most tokens that the model takes, special tokens included; none: a window.
 
         Raises:
             ModelInvalid: the file is missing or not a tokenizer.
@@ -59,7 +64,17 @@ class Tokenizer:
             raise ModelInvalid(f"{path.name}: {error.strerror}") from error
         except Exception as error:  # the Rust binding raises a bare Exception
             raise ModelInvalid(f"{path.name}: not a tokenizer: {error}") from error
-        return cls(tokenizer, window_tokens)
+        return cls(tokenizer, window_tokens, model_tokens)
+
+    @property
+    def rust(self) -> RustTokenizer:
+        """What encodes; to read from, never to change."""
+        return self._tokenizer
+
+    @property
+    def special_ids(self) -> tuple[list[int], list[int]]:
+        """The special tokens before and after a text."""
+        return self._prefix, self._suffix
 
     def tokenize(self, text: str) -> TokenizedText:
         """Cuts a text into tokens and those into windows; nothing is left out.

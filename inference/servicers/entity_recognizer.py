@@ -1,8 +1,6 @@
 """The service `ner.v1.EntityRecognizer`."""
 
-import time
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import AsyncIterator, Mapping
 
 import grpc
 
@@ -18,13 +16,15 @@ from inference.engine import Engine
 from inference.errors import Reason, RecognitionError, RequestInvalid, TextRejected
 from inference.metrics import Metrics
 from inference.repository import VersionState
+from inference.servicers.call import expiry_ns, request_id_of
+from inference.servicers.classification import ClassificationCall
+from inference.servicers.recognize_stream import RecognizeStreams, Translation
 from inference.servicers.status import abort, proto_reason
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from protos.ner.v1.entity_recognizer_pb2_grpc import EntityRecognizerServicer
-from telemetry import logs, request_id
+from telemetry import logs
 
 _log = logs.get_logger(__name__)
-_NS_PER_S = 1_000_000_000
 
 AGGREGATIONS: Mapping[int, Aggregation] = {
     pb.AGGREGATION_UNSPECIFIED: Aggregation.FIRST,
@@ -53,11 +53,19 @@ class RecognizerServicer(EntityRecognizerServicer):
     Args:
         engine: answers the calls.
         metrics: where calls are counted.
+        stream_pending_items: most items of a stream that are read and not yet answered.
     """
 
-    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+    def __init__(self, engine: Engine, metrics: Metrics, stream_pending_items: int) -> None:
         self._engine = engine
         self._metrics = metrics
+        self._classification = ClassificationCall(engine, metrics)
+        translation = Translation(query_of, _fill)
+        self._streams = RecognizeStreams(engine, metrics, stream_pending_items, translation)
+
+    def drain(self) -> None:
+        """Lets every stream answer what it has read and then end; other calls end by themselves."""
+        self._streams.drain()
 
     async def Recognize(
         self,
@@ -67,12 +75,12 @@ class RecognizerServicer(EntityRecognizerServicer):
         """Answers one call; see the .proto."""
         try:
             with self._metrics.calls_in_flight.track_inprogress():
-                answer = await self._engine.recognize(query_of(request), _expiry_ns(context))
+                answer = await self._engine.recognize(query_of(request), expiry_ns(context))
         except RecognitionError as error:
             self._metrics.call(error.reason)
             await abort(context, error)
         except Exception:  # noqa: BLE001 - the edge: nothing may escape unnamed
-            call_id = _request_id(context)
+            call_id = request_id_of(context)
             self._metrics.call(Reason.INTERNAL)
             _log.exception("call_failed", request_id=call_id)
             await abort(
@@ -82,6 +90,22 @@ class RecognizerServicer(EntityRecognizerServicer):
         self._metrics.call("OK", answer.timings)
         self._count_texts(answer)
         return response_of(answer)
+
+    async def RecognizeStream(  # type: ignore[override]  # it writes through the context
+        self,
+        request_iterator: AsyncIterator[pb.RecognizeStreamRequest],
+        context: grpc.aio.ServicerContext[pb.RecognizeStreamRequest, pb.RecognizeStreamResponse],
+    ) -> None:
+        """Answers items as they come; see the .proto."""
+        await self._streams.serve(request_iterator, context)
+
+    async def Classify(
+        self,
+        request: pb.ClassifyRequest,
+        context: grpc.aio.ServicerContext[pb.ClassifyRequest, pb.ClassifyResponse],
+    ) -> pb.ClassifyResponse:
+        """Answers one call as Hugging Face's pipeline would; see the .proto."""
+        return await self._classification.serve(request, context)
 
     async def ListModels(
         self,
@@ -172,19 +196,3 @@ def _model_version(state: VersionState) -> pb.ModelVersion:
         aliases=state.aliases,
         memory_bytes=state.memory_bytes,
     )
-
-
-def _expiry_ns(
-    context: grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse],
-) -> int | None:
-    # The stubs forget that a caller may set no deadline.
-    remaining_s = cast("float | None", context.time_remaining())
-    return None if remaining_s is None else time.monotonic_ns() + int(remaining_s * _NS_PER_S)
-
-
-def _request_id(
-    context: grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse],
-) -> str:
-    metadata = context.invocation_metadata()
-    sent = [value for key, value in metadata or () if key == request_id.HEADER]
-    return request_id.accept(sent[0] if sent and isinstance(sent[0], str) else None)

@@ -4,6 +4,7 @@ from grpc import StatusCode
 
 from inference.core import Aggregation, OffsetUnit, Priority
 from inference.errors import QueueFull, Reason, RecognitionError
+from inference.servicers.classification import STRATEGIES
 from inference.servicers.entity_recognizer import AGGREGATIONS, OFFSET_UNITS, PRIORITIES
 from inference.servicers.status import STATUS_OF_REASON, details, proto_reason
 from protos.ner.v1 import entity_recognizer_pb2 as pb
@@ -45,6 +46,8 @@ def test_other_errors_do_not_ask_to_come_back() -> None:
 def test_every_value_of_an_option_is_understood() -> None:
     assert set(AGGREGATIONS) == {number for _, number in pb.Aggregation.items()}
     assert set(AGGREGATIONS.values()) == set(Aggregation)
+    assert set(STRATEGIES) == set(AGGREGATIONS)
+    assert set(STRATEGIES.values()) == set(Aggregation)
     assert set(OFFSET_UNITS) == {number for _, number in pb.OffsetUnit.items()}
     assert set(OFFSET_UNITS.values()) == set(OffsetUnit)
     assert set(PRIORITIES) == {number for _, number in pb.Priority.items()}

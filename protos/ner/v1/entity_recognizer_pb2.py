@@ -24,21 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%protos/ner/v1/entity_recognizer.proto\x12\x06ner.v1\"\xac\x01\n\x10RecognizeOptions\x12\x0e\n\x06labels\x18\x01 \x03(\t\x12\x11\n\tmin_score\x18\x02 \x01(\x02\x12(\n\x0b\x61ggregation\x18\x03 \x01(\x0e\x32\x13.ner.v1.Aggregation\x12\'\n\x0boffset_unit\x18\x04 \x01(\x0e\x32\x12.ner.v1.OffsetUnit\x12\"\n\x08priority\x18\x05 \x01(\x0e\x32\x10.ner.v1.Priority\"l\n\x10RecognizeRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12)\n\x07options\x18\x04 \x01(\x0b\x32\x18.ner.v1.RecognizeOptions\"P\n\x06\x45ntity\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\r\x12\x0b\n\x03\x65nd\x18\x04 \x01(\r\x12\r\n\x05score\x18\x05 \x01(\x02\",\n\x08\x45ntities\x12 \n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x0e.ner.v1.Entity\"@\n\tTextError\x12#\n\x06reason\x18\x01 \x01(\x0e\x32\x13.ner.v1.ErrorReason\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"a\n\nTextResult\x12$\n\x08\x65ntities\x18\x01 \x01(\x0b\x32\x10.ner.v1.EntitiesH\x00\x12\"\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x11.ner.v1.TextErrorH\x00\x42\t\n\x07outcome\"Y\n\x07Timings\x12\x13\n\x0btokenize_ns\x18\x01 \x01(\x04\x12\x10\n\x08queue_ns\x18\x02 \x01(\x04\x12\x14\n\x0cinference_ns\x18\x03 \x01(\x04\x12\x11\n\tdecode_ns\x18\x04 \x01(\x04\"z\n\x11RecognizeResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12#\n\x07results\x18\x03 \x03(\x0b\x32\x12.ner.v1.TextResult\x12 \n\x07timings\x18\x04 \x01(\x0b\x32\x0f.ner.v1.Timings\"\x13\n\x11ListModelsRequest\"\xa8\x02\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.ner.v1.ModelVersion.State\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x0c\n\x04live\x18\x05 \x01(\x08\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x19\n\x11max_window_tokens\x18\x07 \x01(\r\x12\x0f\n\x07\x61liases\x18\x08 \x03(\t\x12\x14\n\x0cmemory_bytes\x18\t \x01(\x04\"^\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\t\n\x05READY\x10\x01\x12\n\n\x06\x46\x41ILED\x10\x02\x12\x0b\n\x07LOADING\x10\x03\x12\x0c\n\x08UNLOADED\x10\x04\x12\x0c\n\x08\x44RAINING\x10\x05\"Q\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.ner.v1.ModelVersion\x12\x15\n\rdefault_model\x18\x02 \x01(\t*\xe3\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x0e\n\nTEXT_EMPTY\x10\x01\x12\x11\n\rTEXT_TOO_LONG\x10\x02\x12\x0c\n\x08NO_TEXTS\x10\x03\x12\x12\n\x0eTOO_MANY_TEXTS\x10\x04\x12\x13\n\x0fMODEL_NOT_FOUND\x10\x05\x12\x15\n\x11VERSION_NOT_FOUND\x10\x06\x12\x11\n\rLABEL_UNKNOWN\x10\x07\x12\x12\n\x0eOPTION_INVALID\x10\x08\x12\x0e\n\nQUEUE_FULL\x10\t\x12\x15\n\x11\x44\x45\x41\x44LINE_EXCEEDED\x10\n\x12\x0c\n\x08\x44RAINING\x10\x0b\x12\x0c\n\x08INTERNAL\x10\x0c\x12\x12\n\x0eTENSOR_INVALID\x10\x14\x12\x15\n\x11MODEL_CONTROL_OFF\x10\x15\x12\x11\n\rMODEL_INVALID\x10\x16\x12\x12\n\x0eMALFORMED_JSON\x10\x64\x12\x11\n\rFIELD_INVALID\x10\x65\x12\x12\n\x0e\x42ODY_TOO_LARGE\x10\x66\x12\x1a\n\x16UNSUPPORTED_MEDIA_TYPE\x10g\x12\x13\n\x0fROUTE_NOT_FOUND\x10h\x12\x16\n\x12METHOD_NOT_ALLOWED\x10i\x12\x19\n\x15INFERENCE_UNAVAILABLE\x10j*a\n\x0b\x41ggregation\x12\x1b\n\x17\x41GGREGATION_UNSPECIFIED\x10\x00\x12\t\n\x05\x46IRST\x10\x01\x12\n\n\x06SIMPLE\x10\x02\x12\x0b\n\x07\x41VERAGE\x10\x03\x12\x07\n\x03MAX\x10\x04\x12\x08\n\x04NONE\x10\x05*M\n\nOffsetUnit\x12\x1b\n\x17OFFSET_UNIT_UNSPECIFIED\x10\x00\x12\r\n\tCODEPOINT\x10\x01\x12\t\n\x05UTF16\x10\x02\x12\x08\n\x04\x42YTE\x10\x03*?\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bINTERACTIVE\x10\x01\x12\x08\n\x04\x42ULK\x10\x02\x32\x99\x01\n\x10\x45ntityRecognizer\x12@\n\tRecognize\x12\x18.ner.v1.RecognizeRequest\x1a\x19.ner.v1.RecognizeResponse\x12\x43\n\nListModels\x12\x19.ner.v1.ListModelsRequest\x1a\x1a.ner.v1.ListModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%protos/ner/v1/entity_recognizer.proto\x12\x06ner.v1\"\xac\x01\n\x10RecognizeOptions\x12\x0e\n\x06labels\x18\x01 \x03(\t\x12\x11\n\tmin_score\x18\x02 \x01(\x02\x12(\n\x0b\x61ggregation\x18\x03 \x01(\x0e\x32\x13.ner.v1.Aggregation\x12\'\n\x0boffset_unit\x18\x04 \x01(\x0e\x32\x12.ner.v1.OffsetUnit\x12\"\n\x08priority\x18\x05 \x01(\x0e\x32\x10.ner.v1.Priority\"l\n\x10RecognizeRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12)\n\x07options\x18\x04 \x01(\x0b\x32\x18.ner.v1.RecognizeOptions\"P\n\x06\x45ntity\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\r\x12\x0b\n\x03\x65nd\x18\x04 \x01(\r\x12\r\n\x05score\x18\x05 \x01(\x02\",\n\x08\x45ntities\x12 \n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x0e.ner.v1.Entity\"@\n\tTextError\x12#\n\x06reason\x18\x01 \x01(\x0e\x32\x13.ner.v1.ErrorReason\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"a\n\nTextResult\x12$\n\x08\x65ntities\x18\x01 \x01(\x0b\x32\x10.ner.v1.EntitiesH\x00\x12\"\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x11.ner.v1.TextErrorH\x00\x42\t\n\x07outcome\"Y\n\x07Timings\x12\x13\n\x0btokenize_ns\x18\x01 \x01(\x04\x12\x10\n\x08queue_ns\x18\x02 \x01(\x04\x12\x14\n\x0cinference_ns\x18\x03 \x01(\x04\x12\x11\n\tdecode_ns\x18\x04 \x01(\x04\"z\n\x11RecognizeResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12#\n\x07results\x18\x03 \x03(\x0b\x32\x12.ner.v1.TextResult\x12 \n\x07timings\x18\x04 \x01(\x0b\x32\x0f.ner.v1.Timings\"a\n\x14RecognizeStreamStart\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12)\n\x07options\x18\x03 \x01(\x0b\x32\x18.ner.v1.RecognizeOptions\"/\n\x13RecognizeStreamItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x7f\n\x16RecognizeStreamRequest\x12-\n\x05start\x18\x01 \x01(\x0b\x32\x1c.ner.v1.RecognizeStreamStartH\x00\x12+\n\x04item\x18\x02 \x01(\x0b\x32\x1b.ner.v1.RecognizeStreamItemH\x00\x42\t\n\x07message\"i\n\x17RecognizeStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\"\n\x06result\x18\x04 \x01(\x0b\x32\x12.ner.v1.TextResult\"\xa1\x01\n\x0f\x43lassifyRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12(\n\x0b\x61ggregation\x18\x04 \x01(\x0e\x32\x13.ner.v1.Aggregation\x12\x15\n\rignore_labels\x18\x05 \x03(\t\x12\x13\n\x06stride\x18\x06 \x01(\rH\x00\x88\x01\x01\x42\t\n\x07_stride\"c\n\nTokenGroup\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x0c\n\x04word\x18\x03 \x01(\t\x12\r\n\x05start\x18\x04 \x01(\r\x12\x0b\n\x03\x65nd\x18\x05 \x01(\r\x12\r\n\x05index\x18\x06 \x01(\r\"1\n\x0bTokenGroups\x12\"\n\x06groups\x18\x01 \x03(\x0b\x32\x12.ner.v1.TokenGroup\"j\n\x12TextClassification\x12%\n\x06groups\x18\x01 \x01(\x0b\x32\x13.ner.v1.TokenGroupsH\x00\x12\"\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x11.ner.v1.TextErrorH\x00\x42\t\n\x07outcome\"\x81\x01\n\x10\x43lassifyResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12+\n\x07results\x18\x03 \x03(\x0b\x32\x1a.ner.v1.TextClassification\x12 \n\x07timings\x18\x04 \x01(\x0b\x32\x0f.ner.v1.Timings\"\x13\n\x11ListModelsRequest\"\xa8\x02\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.ner.v1.ModelVersion.State\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x0c\n\x04live\x18\x05 \x01(\x08\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x19\n\x11max_window_tokens\x18\x07 \x01(\r\x12\x0f\n\x07\x61liases\x18\x08 \x03(\t\x12\x14\n\x0cmemory_bytes\x18\t \x01(\x04\"^\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\t\n\x05READY\x10\x01\x12\n\n\x06\x46\x41ILED\x10\x02\x12\x0b\n\x07LOADING\x10\x03\x12\x0c\n\x08UNLOADED\x10\x04\x12\x0c\n\x08\x44RAINING\x10\x05\"Q\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.ner.v1.ModelVersion\x12\x15\n\rdefault_model\x18\x02 \x01(\t*\xe3\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x0e\n\nTEXT_EMPTY\x10\x01\x12\x11\n\rTEXT_TOO_LONG\x10\x02\x12\x0c\n\x08NO_TEXTS\x10\x03\x12\x12\n\x0eTOO_MANY_TEXTS\x10\x04\x12\x13\n\x0fMODEL_NOT_FOUND\x10\x05\x12\x15\n\x11VERSION_NOT_FOUND\x10\x06\x12\x11\n\rLABEL_UNKNOWN\x10\x07\x12\x12\n\x0eOPTION_INVALID\x10\x08\x12\x0e\n\nQUEUE_FULL\x10\t\x12\x15\n\x11\x44\x45\x41\x44LINE_EXCEEDED\x10\n\x12\x0c\n\x08\x44RAINING\x10\x0b\x12\x0c\n\x08INTERNAL\x10\x0c\x12\x12\n\x0eTENSOR_INVALID\x10\x14\x12\x15\n\x11MODEL_CONTROL_OFF\x10\x15\x12\x11\n\rMODEL_INVALID\x10\x16\x12\x12\n\x0eMALFORMED_JSON\x10\x64\x12\x11\n\rFIELD_INVALID\x10\x65\x12\x12\n\x0e\x42ODY_TOO_LARGE\x10\x66\x12\x1a\n\x16UNSUPPORTED_MEDIA_TYPE\x10g\x12\x13\n\x0fROUTE_NOT_FOUND\x10h\x12\x16\n\x12METHOD_NOT_ALLOWED\x10i\x12\x19\n\x15INFERENCE_UNAVAILABLE\x10j*a\n\x0b\x41ggregation\x12\x1b\n\x17\x41GGREGATION_UNSPECIFIED\x10\x00\x12\t\n\x05\x46IRST\x10\x01\x12\n\n\x06SIMPLE\x10\x02\x12\x0b\n\x07\x41VERAGE\x10\x03\x12\x07\n\x03MAX\x10\x04\x12\x08\n\x04NONE\x10\x05*M\n\nOffsetUnit\x12\x1b\n\x17OFFSET_UNIT_UNSPECIFIED\x10\x00\x12\r\n\tCODEPOINT\x10\x01\x12\t\n\x05UTF16\x10\x02\x12\x08\n\x04\x42YTE\x10\x03*?\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bINTERACTIVE\x10\x01\x12\x08\n\x04\x42ULK\x10\x02\x32\xb0\x02\n\x10\x45ntityRecognizer\x12@\n\tRecognize\x12\x18.ner.v1.RecognizeRequest\x1a\x19.ner.v1.RecognizeResponse\x12V\n\x0fRecognizeStream\x12\x1e.ner.v1.RecognizeStreamRequest\x1a\x1f.ner.v1.RecognizeStreamResponse(\x01\x30\x01\x12=\n\x08\x43lassify\x12\x17.ner.v1.ClassifyRequest\x1a\x18.ner.v1.ClassifyResponse\x12\x43\n\nListModels\x12\x19.ner.v1.ListModelsRequest\x1a\x1a.ner.v1.ListModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.ner.v1.entity_recognizer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ERRORREASON']._serialized_start=1246
-  _globals['_ERRORREASON']._serialized_end=1729
-  _globals['_AGGREGATION']._serialized_start=1731
-  _globals['_AGGREGATION']._serialized_end=1828
-  _globals['_OFFSETUNIT']._serialized_start=1830
-  _globals['_OFFSETUNIT']._serialized_end=1907
-  _globals['_PRIORITY']._serialized_start=1909
-  _globals['_PRIORITY']._serialized_end=1972
+  _globals['_ERRORREASON']._serialized_start=2186
+  _globals['_ERRORREASON']._serialized_end=2669
+  _globals['_AGGREGATION']._serialized_start=2671
+  _globals['_AGGREGATION']._serialized_end=2768
+  _globals['_OFFSETUNIT']._serialized_start=2770
+  _globals['_OFFSETUNIT']._serialized_end=2847
+  _globals['_PRIORITY']._serialized_start=2849
+  _globals['_PRIORITY']._serialized_end=2912
   _globals['_RECOGNIZEOPTIONS']._serialized_start=50
   _globals['_RECOGNIZEOPTIONS']._serialized_end=222
   _globals['_RECOGNIZEREQUEST']._serialized_start=224
@@ -55,14 +55,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TIMINGS']._serialized_end=716
   _globals['_RECOGNIZERESPONSE']._serialized_start=718
   _globals['_RECOGNIZERESPONSE']._serialized_end=840
-  _globals['_LISTMODELSREQUEST']._serialized_start=842
-  _globals['_LISTMODELSREQUEST']._serialized_end=861
-  _globals['_MODELVERSION']._serialized_start=864
-  _globals['_MODELVERSION']._serialized_end=1160
-  _globals['_MODELVERSION_STATE']._serialized_start=1066
-  _globals['_MODELVERSION_STATE']._serialized_end=1160
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1162
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1243
-  _globals['_ENTITYRECOGNIZER']._serialized_start=1975
-  _globals['_ENTITYRECOGNIZER']._serialized_end=2128
+  _globals['_RECOGNIZESTREAMSTART']._serialized_start=842
+  _globals['_RECOGNIZESTREAMSTART']._serialized_end=939
+  _globals['_RECOGNIZESTREAMITEM']._serialized_start=941
+  _globals['_RECOGNIZESTREAMITEM']._serialized_end=988
+  _globals['_RECOGNIZESTREAMREQUEST']._serialized_start=990
+  _globals['_RECOGNIZESTREAMREQUEST']._serialized_end=1117
+  _globals['_RECOGNIZESTREAMRESPONSE']._serialized_start=1119
+  _globals['_RECOGNIZESTREAMRESPONSE']._serialized_end=1224
+  _globals['_CLASSIFYREQUEST']._serialized_start=1227
+  _globals['_CLASSIFYREQUEST']._serialized_end=1388
+  _globals['_TOKENGROUP']._serialized_start=1390
+  _globals['_TOKENGROUP']._serialized_end=1489
+  _globals['_TOKENGROUPS']._serialized_start=1491
+  _globals['_TOKENGROUPS']._serialized_end=1540
+  _globals['_TEXTCLASSIFICATION']._serialized_start=1542
+  _globals['_TEXTCLASSIFICATION']._serialized_end=1648
+  _globals['_CLASSIFYRESPONSE']._serialized_start=1651
+  _globals['_CLASSIFYRESPONSE']._serialized_end=1780
+  _globals['_LISTMODELSREQUEST']._serialized_start=1782
+  _globals['_LISTMODELSREQUEST']._serialized_end=1801
+  _globals['_MODELVERSION']._serialized_start=1804
+  _globals['_MODELVERSION']._serialized_end=2100
+  _globals['_MODELVERSION_STATE']._serialized_start=2006
+  _globals['_MODELVERSION_STATE']._serialized_end=2100
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2102
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2183
+  _globals['_ENTITYRECOGNIZER']._serialized_start=2915
+  _globals['_ENTITYRECOGNIZER']._serialized_end=3219
 # @@protoc_insertion_point(module_scope)

@@ -61,7 +61,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     FIELD_INVALID: _ErrorReason.ValueType  # 101
     """a field is missing, unknown, or of the wrong type or range"""
     BODY_TOO_LARGE: _ErrorReason.ValueType  # 102
-    """the body is over the limit"""
+    """the body, or one line of a stream, is over the limit"""
     UNSUPPORTED_MEDIA_TYPE: _ErrorReason.ValueType  # 103
     """the content type is not application/json"""
     ROUTE_NOT_FOUND: _ErrorReason.ValueType  # 104
@@ -112,7 +112,7 @@ MALFORMED_JSON: ErrorReason.ValueType  # 100
 FIELD_INVALID: ErrorReason.ValueType  # 101
 """a field is missing, unknown, or of the wrong type or range"""
 BODY_TOO_LARGE: ErrorReason.ValueType  # 102
-"""the body is over the limit"""
+"""the body, or one line of a stream, is over the limit"""
 UNSUPPORTED_MEDIA_TYPE: ErrorReason.ValueType  # 103
 """the content type is not application/json"""
 ROUTE_NOT_FOUND: ErrorReason.ValueType  # 104
@@ -453,6 +453,286 @@ class RecognizeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecognizeResponse: _TypeAlias = RecognizeResponse  # noqa: Y015
+
+@_typing.final
+class RecognizeStreamStart(_message.Message):
+    """The options of a stream; each field means what it means in a RecognizeRequest, but for the
+    priority, which is BULK unless another is asked for.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    version: _builtins.str
+    """Empty: the version that is live when an item is answered; it may change under the stream."""
+    @_builtins.property
+    def options(self) -> Global___RecognizeOptions: ...
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        version: _builtins.str = ...,
+        options: Global___RecognizeOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "options", b"options", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecognizeStreamStart: _TypeAlias = RecognizeStreamStart  # noqa: Y015
+
+@_typing.final
+class RecognizeStreamItem(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Comes back with the answer; the server does not look at it."""
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecognizeStreamItem: _TypeAlias = RecognizeStreamItem  # noqa: Y015
+
+@_typing.final
+class RecognizeStreamRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def start(self) -> Global___RecognizeStreamStart:
+        """Only as the first message; without it every option has its default."""
+
+    @_builtins.property
+    def item(self) -> Global___RecognizeStreamItem: ...
+    def __init__(
+        self,
+        *,
+        start: Global___RecognizeStreamStart | None = ...,
+        item: Global___RecognizeStreamItem | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "message", b"message", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "message", b"message", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["start", "item"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+Global___RecognizeStreamRequest: _TypeAlias = RecognizeStreamRequest  # noqa: Y015
+
+@_typing.final
+class RecognizeStreamResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The item's."""
+    model: _builtins.str
+    """The model and version that answered; empty for an error."""
+    version: _builtins.str
+    @_builtins.property
+    def result(self) -> Global___TextResult: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        model: _builtins.str = ...,
+        version: _builtins.str = ...,
+        result: Global___TextResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "model", b"model", "result", b"result", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecognizeStreamResponse: _TypeAlias = RecognizeStreamResponse  # noqa: Y015
+
+@_typing.final
+class ClassifyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXTS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    AGGREGATION_FIELD_NUMBER: _builtins.int
+    IGNORE_LABELS_FIELD_NUMBER: _builtins.int
+    STRIDE_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Empty: the server's default model."""
+    version: _builtins.str
+    """Empty: the live version."""
+    aggregation: Global___Aggregation.ValueType
+    """The pipeline's aggregation_strategy. Unspecified is SIMPLE here."""
+    stride: _builtins.int
+    """If present, a text is read in chunks as long as the model takes, which share so many tokens, and
+    of entities that overlap the longer one stays. Not with NONE. If absent, a text that is longer
+    than the model takes is read in the windows of Recognize; the pipeline would cut it off.
+    """
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in a RecognizeRequest, but a text may be empty: it has no tokens."""
+
+    @_builtins.property
+    def ignore_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels that are left out of the answer, as they stand there ("O"; "B-PER" with NONE, else "PER").
+        Empty: none is left out, and tokens outside of every entity are answered too.
+        """
+
+    def __init__(
+        self,
+        *,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+        model: _builtins.str = ...,
+        version: _builtins.str = ...,
+        aggregation: Global___Aggregation.ValueType = ...,
+        ignore_labels: _abc.Iterable[_builtins.str] | None = ...,
+        stride: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_stride", b"_stride", "stride", b"stride"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stride", b"_stride", "aggregation", b"aggregation", "ignore_labels", b"ignore_labels", "model", b"model", "stride", b"stride", "texts", b"texts", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__stride: _TypeAlias = _typing.Literal["stride"]  # noqa: Y015
+    _WhichOneofArgType__stride: _TypeAlias = _typing.Literal["_stride", b"_stride"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stride) -> _WhichOneofReturnType__stride | None: ...
+
+Global___ClassifyRequest: _TypeAlias = ClassifyRequest  # noqa: Y015
+
+@_typing.final
+class TokenGroup(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    WORD_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """The entity type ("PER"); with NONE the raw label ("B-PER")."""
+    score: _builtins.float
+    word: _builtins.str
+    """The tokens written together by the tokenizer; with NONE the piece of the vocabulary ("##el")."""
+    start: _builtins.int
+    """First character, and one past the last, in code points."""
+    end: _builtins.int
+    index: _builtins.int
+    """With NONE: place of the token, special tokens counted; else 0."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        score: _builtins.float = ...,
+        word: _builtins.str = ...,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+        index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "index", b"index", "label", b"label", "score", b"score", "start", b"start", "word", b"word"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenGroup: _TypeAlias = TokenGroup  # noqa: Y015
+
+@_typing.final
+class TokenGroups(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenGroup]: ...
+    def __init__(
+        self,
+        *,
+        groups: _abc.Iterable[Global___TokenGroup] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenGroups: _TypeAlias = TokenGroups  # noqa: Y015
+
+@_typing.final
+class TextClassification(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def groups(self) -> Global___TokenGroups: ...
+    @_builtins.property
+    def error(self) -> Global___TextError: ...
+    def __init__(
+        self,
+        *,
+        groups: Global___TokenGroups | None = ...,
+        error: Global___TextError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "groups", b"groups", "outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "groups", b"groups", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["groups", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___TextClassification: _TypeAlias = TextClassification  # noqa: Y015
+
+@_typing.final
+class ClassifyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    version: _builtins.str
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextClassification]:
+        """One result per text, in the order of the texts."""
+
+    @_builtins.property
+    def timings(self) -> Global___Timings: ...
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        version: _builtins.str = ...,
+        results: _abc.Iterable[Global___TextClassification] | None = ...,
+        timings: Global___Timings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "results", b"results", "timings", b"timings", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClassifyResponse: _TypeAlias = ClassifyResponse  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):

@@ -51,6 +51,16 @@ class EntityRecognizerStub:
                 request_serializer=protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.RecognizeRequest.SerializeToString,
                 response_deserializer=protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.RecognizeResponse.FromString,
                 _registered_method=True)
+        self.RecognizeStream = channel.stream_stream(
+                '/ner.v1.EntityRecognizer/RecognizeStream',
+                request_serializer=protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.RecognizeStreamRequest.SerializeToString,
+                response_deserializer=protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.RecognizeStreamResponse.FromString,
+                _registered_method=True)
+        self.Classify = channel.unary_unary(
+                '/ner.v1.EntityRecognizer/Classify',
+                request_serializer=protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.ClassifyRequest.SerializeToString,
+                response_deserializer=protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.ClassifyResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/ner.v1.EntityRecognizer/ListModels',
                 request_serializer=protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.ListModelsRequest.SerializeToString,
@@ -80,6 +90,31 @@ class EntityRecognizerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecognizeStream(self, request_iterator, context):
+        """Finds the entities of texts that come and go one by one, for as long as the caller likes.
+
+        The first message may be a `start`; every other one is an item. Each item has one answer, in the
+        order of the items, and an item that fails does not end the stream. The server takes a bounded
+        number of items at a time and then reads no further until answers are read: who reads slowly is
+        slowed himself, and nobody else. When the queue is full, items wait for room instead of failing.
+
+        Once the options have been accepted, the initial metadata is sent, with `nerve-stream: accepted`.
+        Options that no item could be answered with end the stream with a status, as they would end a
+        Recognize.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Classify(self, request, context):
+        """Classifies tokens as the token-classification pipeline of Hugging Face's transformers does, for
+        its clients: same groups, scores and words. Recognize is the better reader: it finds the best
+        legal path of labels and knows the words of the text.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """Lists every version of every model in the repository, failed ones included.
         """
@@ -94,6 +129,16 @@ def add_EntityRecognizerServicer_to_server(servicer, server):
                     servicer.Recognize,
                     request_deserializer=protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.RecognizeRequest.FromString,
                     response_serializer=protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.RecognizeResponse.SerializeToString,
+            ),
+            'RecognizeStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.RecognizeStream,
+                    request_deserializer=protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.RecognizeStreamRequest.FromString,
+                    response_serializer=protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.RecognizeStreamResponse.SerializeToString,
+            ),
+            'Classify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Classify,
+                    request_deserializer=protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.ClassifyRequest.FromString,
+                    response_serializer=protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.ClassifyResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -140,6 +185,60 @@ class EntityRecognizer:
             '/ner.v1.EntityRecognizer/Recognize',
             protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.RecognizeRequest.SerializeToString,
             protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.RecognizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecognizeStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/ner.v1.EntityRecognizer/RecognizeStream',
+            protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.RecognizeStreamRequest.SerializeToString,
+            protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.RecognizeStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Classify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ner.v1.EntityRecognizer/Classify',
+            protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.ClassifyRequest.SerializeToString,
+            protos_dot_ner_dot_v1_dot_entity__recognizer__pb2.ClassifyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,23 @@ class EntityRecognizerStub:
     def __new__(cls, channel: _aio.Channel) -> EntityRecognizerAsyncStub: ...
     Recognize: _grpc.UnaryUnaryMultiCallable[_entity_recognizer_pb2.RecognizeRequest, _entity_recognizer_pb2.RecognizeResponse]
     """Finds the entities of each text. Results come back in the order of the texts."""
+    RecognizeStream: _grpc.StreamStreamMultiCallable[_entity_recognizer_pb2.RecognizeStreamRequest, _entity_recognizer_pb2.RecognizeStreamResponse]
+    """Finds the entities of texts that come and go one by one, for as long as the caller likes.
+
+    The first message may be a `start`; every other one is an item. Each item has one answer, in the
+    order of the items, and an item that fails does not end the stream. The server takes a bounded
+    number of items at a time and then reads no further until answers are read: who reads slowly is
+    slowed himself, and nobody else. When the queue is full, items wait for room instead of failing.
+
+    Once the options have been accepted, the initial metadata is sent, with `nerve-stream: accepted`.
+    Options that no item could be answered with end the stream with a status, as they would end a
+    Recognize.
+    """
+    Classify: _grpc.UnaryUnaryMultiCallable[_entity_recognizer_pb2.ClassifyRequest, _entity_recognizer_pb2.ClassifyResponse]
+    """Classifies tokens as the token-classification pipeline of Hugging Face's transformers does, for
+    its clients: same groups, scores and words. Recognize is the better reader: it finds the best
+    legal path of labels and knows the words of the text.
+    """
     ListModels: _grpc.UnaryUnaryMultiCallable[_entity_recognizer_pb2.ListModelsRequest, _entity_recognizer_pb2.ListModelsResponse]
     """Lists every version of every model in the repository, failed ones included."""
 
@@ -69,6 +86,23 @@ class EntityRecognizerAsyncStub(EntityRecognizerStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Recognize: _aio.UnaryUnaryMultiCallable[_entity_recognizer_pb2.RecognizeRequest, _entity_recognizer_pb2.RecognizeResponse]  # type: ignore[assignment]
     """Finds the entities of each text. Results come back in the order of the texts."""
+    RecognizeStream: _aio.StreamStreamMultiCallable[_entity_recognizer_pb2.RecognizeStreamRequest, _entity_recognizer_pb2.RecognizeStreamResponse]  # type: ignore[assignment]
+    """Finds the entities of texts that come and go one by one, for as long as the caller likes.
+
+    The first message may be a `start`; every other one is an item. Each item has one answer, in the
+    order of the items, and an item that fails does not end the stream. The server takes a bounded
+    number of items at a time and then reads no further until answers are read: who reads slowly is
+    slowed himself, and nobody else. When the queue is full, items wait for room instead of failing.
+
+    Once the options have been accepted, the initial metadata is sent, with `nerve-stream: accepted`.
+    Options that no item could be answered with end the stream with a status, as they would end a
+    Recognize.
+    """
+    Classify: _aio.UnaryUnaryMultiCallable[_entity_recognizer_pb2.ClassifyRequest, _entity_recognizer_pb2.ClassifyResponse]  # type: ignore[assignment]
+    """Classifies tokens as the token-classification pipeline of Hugging Face's transformers does, for
+    its clients: same groups, scores and words. Recognize is the better reader: it finds the best
+    legal path of labels and knows the words of the text.
+    """
     ListModels: _aio.UnaryUnaryMultiCallable[_entity_recognizer_pb2.ListModelsRequest, _entity_recognizer_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Lists every version of every model in the repository, failed ones included."""
 
@@ -94,6 +128,35 @@ class EntityRecognizerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_entity_recognizer_pb2.RecognizeResponse, _abc.Awaitable[_entity_recognizer_pb2.RecognizeResponse]]:
         """Finds the entities of each text. Results come back in the order of the texts."""
+
+    @_abc_1.abstractmethod
+    def RecognizeStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_entity_recognizer_pb2.RecognizeStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_entity_recognizer_pb2.RecognizeStreamResponse], _abc.AsyncIterator[_entity_recognizer_pb2.RecognizeStreamResponse]]:
+        """Finds the entities of texts that come and go one by one, for as long as the caller likes.
+
+        The first message may be a `start`; every other one is an item. Each item has one answer, in the
+        order of the items, and an item that fails does not end the stream. The server takes a bounded
+        number of items at a time and then reads no further until answers are read: who reads slowly is
+        slowed himself, and nobody else. When the queue is full, items wait for room instead of failing.
+
+        Once the options have been accepted, the initial metadata is sent, with `nerve-stream: accepted`.
+        Options that no item could be answered with end the stream with a status, as they would end a
+        Recognize.
+        """
+
+    @_abc_1.abstractmethod
+    def Classify(
+        self,
+        request: _entity_recognizer_pb2.ClassifyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_entity_recognizer_pb2.ClassifyResponse, _abc.Awaitable[_entity_recognizer_pb2.ClassifyResponse]]:
+        """Classifies tokens as the token-classification pipeline of Hugging Face's transformers does, for
+        its clients: same groups, scores and words. Recognize is the better reader: it finds the best
+        legal path of labels and knows the words of the text.
+        """
 
     @_abc_1.abstractmethod
     def ListModels(

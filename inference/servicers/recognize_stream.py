@@ -1,0 +1,230 @@
+"""The call `RecognizeStream`: items in, answers out in their order, a bounded number at a time.
+
+A caller who reads slowly holds his places, and gRPC's flow control then holds him: the server reads
+no further. Whatever ends the call cancels its tasks, and the engine drops what has not begun to
+run.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+import grpc
+
+from inference.core import Entity, RecognizeAnswer, RecognizeQuery
+from inference.engine import Engine
+from inference.errors import (
+    Draining,
+    QueueFull,
+    Reason,
+    RecognitionError,
+    RequestInvalid,
+    TextRejected,
+)
+from inference.metrics import Metrics
+from inference.servicers.call import expiry_ns, request_id_of
+from inference.servicers.ordered_stream import OrderedStream
+from inference.servicers.status import abort, proto_reason
+from protos.ner.v1 import entity_recognizer_pb2 as pb
+from telemetry import logs
+
+_log = logs.get_logger(__name__)
+
+# Tells a stream that was accepted from one that failed before its metadata was sent.
+ACCEPTED = (("nerve-stream", "accepted"),)
+
+Requests = AsyncIterator[pb.RecognizeStreamRequest]
+Context = grpc.aio.ServicerContext[pb.RecognizeStreamRequest, pb.RecognizeStreamResponse]
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """How messages that streams share with `Recognize` are translated."""
+
+    query_of: Callable[[pb.RecognizeRequest], RecognizeQuery]
+    fill: Callable[[pb.TextResult, list[Entity] | TextRejected], None]
+
+
+class RecognizeStreams:
+    """Serves streams, and ends them when the service drains.
+
+    Args:
+        engine: answers the items.
+        metrics: where items and calls are counted.
+        pending_items: most items of a stream that are read and not yet answered; at least 1.
+        translation: of options and results.
+    """
+
+    def __init__(
+        self, engine: Engine, metrics: Metrics, pending_items: int, translation: Translation
+    ) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._pending_items = pending_items
+        self._translation = translation
+        self._open: set[OrderedStream[pb.RecognizeStreamItem, pb.RecognizeStreamResponse]] = set()
+        self._draining = False
+
+    def drain(self) -> None:
+        """Lets every stream answer what it has read and then end as DRAINING; takes no new one."""
+        self._draining = True
+        for stream in self._open:
+            stream.stop()
+
+    async def serve(self, requests: Requests, context: Context) -> None:
+        """Answers one stream; see the .proto."""
+        try:
+            await self._serve(requests, context)
+        except RecognitionError as error:
+            self._metrics.call(error.reason)
+            await abort(context, error)
+        except Exception:  # noqa: BLE001 - the edge: nothing may escape unnamed
+            call_id = request_id_of(context)
+            self._metrics.call(Reason.INTERNAL)
+            _log.exception("stream_failed", request_id=call_id)
+            await abort(
+                context,
+                RecognitionError(Reason.INTERNAL, f"internal error (request id {call_id})"),
+            )
+        self._metrics.call("OK")
+
+    async def _serve(self, requests: Requests, context: Context) -> None:
+        if self._draining:
+            raise Draining
+        first = await anext(requests, None)
+        start = first.start if first is not None else pb.RecognizeStreamStart()
+        query = self._translation.query_of(_call_of(start))
+        await self._engine.check_options(query, expiry_ns(context))
+        await context.send_initial_metadata(ACCEPTED)
+        call = _Call(self._engine, self._metrics, self._translation, query, context)
+        stream = OrderedStream(call.answer, call.write, self._pending_items)
+        self._open.add(stream)
+        try:
+            ended = await stream.run(call.items(first, requests))
+        except* CallerGone:
+            # Its items have been cancelled with it, and there is nobody to tell.
+            _log.debug("stream_caller_gone", request_id=request_id_of(context))
+            ended = True
+        finally:
+            self._open.discard(stream)
+            call.close()
+        if call.failure is not None:
+            raise call.failure
+        if not ended:
+            raise Draining
+
+
+class CallerGone(Exception):
+    """An answer could not be written: the call has ended."""
+
+
+class _Call:
+    """One stream's items: from message to answer.
+
+    Args:
+        engine: answers.
+        metrics: where items are counted.
+        translation: of results.
+        query: every item's, but for its text.
+        context: of the call.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        metrics: Metrics,
+        translation: Translation,
+        query: RecognizeQuery,
+        context: Context,
+    ) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._translation = translation
+        self._query = query
+        self._context = context
+        self._room = asyncio.Lock()  # whose holder waits for room in the queue
+        self._pending = 0
+        self.failure: RecognitionError | None = None
+
+    def close(self) -> None:
+        """Counts what is pending no longer."""
+        self._count(-self._pending)
+
+    async def items(
+        self, first: pb.RecognizeStreamRequest | None, requests: Requests
+    ) -> AsyncGenerator[pb.RecognizeStreamItem]:
+        """Gives the items; a `start` that is not the first message ends them with a failure."""
+        if first is not None and first.HasField("item"):
+            self._count(1)
+            yield first.item
+        async for request in requests:
+            if not request.HasField("item"):
+                self.failure = RequestInvalid(
+                    Reason.OPTION_INVALID, "start must be the first message of the stream"
+                )
+                return
+            self._count(1)
+            yield request.item
+
+    async def answer(self, item: pb.RecognizeStreamItem) -> pb.RecognizeStreamResponse:
+        """Answers one item; whatever is wrong with it becomes its answer."""
+        try:
+            answer = await self._recognize(replace(self._query, texts=[item.text]))
+        except RecognitionError as error:
+            return self._failed(item, error.reason, error.detail)
+        except Exception:  # noqa: BLE001 - one item must not end the stream
+            call_id = request_id_of(self._context)
+            _log.exception("stream_item_failed", request_id=call_id)
+            return self._failed(item, Reason.INTERNAL, f"internal error (request id {call_id})")
+        (result,) = answer.results
+        self._metrics.text(result.reason if isinstance(result, TextRejected) else "OK")
+        response = pb.RecognizeStreamResponse(
+            id=item.id, model=answer.model, version=answer.version
+        )
+        self._translation.fill(response.result, result)
+        return response
+
+    async def write(self, response: pb.RecognizeStreamResponse) -> None:
+        """Writes an answer; waits while the caller does not read: that is gRPC's flow control.
+
+        Raises:
+            CallerGone: the call has ended.
+        """
+        try:
+            await self._context.write(response)
+        except Exception as error:  # gRPC's own have no public base
+            raise CallerGone from error
+        self._count(-1)
+
+    async def _recognize(self, query: RecognizeQuery) -> RecognizeAnswer:
+        expires_ns = expiry_ns(self._context)
+        try:
+            return await self._engine.recognize(query, expires_ns)
+        except QueueFull:
+            pass
+        # One item of a stream at a time asks again; the others wait behind it.
+        async with self._room:
+            while True:
+                try:
+                    return await self._engine.recognize(query, expires_ns)
+                except QueueFull as error:
+                    await asyncio.sleep(error.retry_after_s)
+
+    def _failed(
+        self, item: pb.RecognizeStreamItem, reason: Reason, detail: str
+    ) -> pb.RecognizeStreamResponse:
+        self._metrics.text(reason)
+        error = pb.TextError(reason=proto_reason(reason), detail=detail)
+        return pb.RecognizeStreamResponse(id=item.id, result=pb.TextResult(error=error))
+
+    def _count(self, items: int) -> None:
+        self._pending += items
+        self._metrics.stream_items_pending.inc(items)
+
+
+def _call_of(start: pb.RecognizeStreamStart) -> pb.RecognizeRequest:
+    """The call that an item would be by itself; nobody waits for a single one of a stream."""
+    call = pb.RecognizeRequest(model=start.model, version=start.version, options=start.options)
+    if call.options.priority == pb.PRIORITY_UNSPECIFIED:
+        call.options.priority = pb.BULK
+    return call
