@@ -11,6 +11,8 @@ from starlette.types import ASGIApp
 
 from gateway.client import InferenceClient
 from gateway.coalescing import JoinLimits
+from gateway.exchange import StreamLimits
+from gateway.hub import error_members as hub_members
 from gateway.infer_schemas import INFER_DOCUMENTED
 from gateway.joined_calls import JoinedCalls
 from gateway.metrics import GatewayMetrics
@@ -23,7 +25,7 @@ from gateway.middleware import (
 )
 from gateway.open_inference import error_members
 from gateway.problems import ProblemLayer
-from gateway.routes import demo, entities, health, models, v2, v2_infer, v2_repository
+from gateway.routes import demo, entities, health, hub, models, stream, v2, v2_infer, v2_repository
 from gateway.schemas import DOCUMENTED
 from gateway.settings import GatewaySettings
 
@@ -70,6 +72,8 @@ def create_app(
     routers = (
         entities.create_router(client, joined_calls, metrics, timeout_ms),
         models.create_router(client, timeout_ms),
+        stream.create_router(client, metrics, _stream_limits(settings)),
+        hub.create_router(client, metrics, timeout_ms),
         v2.create_router(client, timeout_ms),
         v2_infer.create_router(client, metrics, timeout_ms, settings.max_body_bytes),
         v2_repository.create_router(client, timeout_ms),
@@ -81,8 +85,12 @@ def create_app(
             RequestIdLayer,
             partial(AccessLayer, metrics=metrics),
             partial(CorsLayer, path=demo.PATH),
-            partial(ProblemLayer, dialects={v2.PATH: error_members}),
-            partial(BodyLimitLayer, max_body_bytes=settings.max_body_bytes),
+            partial(ProblemLayer, dialects={v2.PATH: error_members, hub.PATH_PREFIX: hub_members}),
+            partial(
+                BodyLimitLayer,
+                max_body_bytes=settings.max_body_bytes,
+                unlimited=frozenset({stream.PATH}),
+            ),
             DisconnectLayer,
         ),
         # Not include_router: an included router is matched again for every request.
@@ -95,6 +103,15 @@ def create_app(
         redoc_url=None,
         # FastAPI would look into the environment on every request to see whether it is wanted.
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
+    )
+
+
+def _stream_limits(settings: GatewaySettings) -> StreamLimits:
+    return StreamLimits(
+        max_line_bytes=settings.stream_max_line_bytes,
+        pending_items=settings.stream_pending_items,
+        idle_timeout_s=settings.stream_idle_timeout_s,
+        open_timeout_s=settings.request_timeout_ms / 1e3,
     )
 
 

@@ -1,28 +1,25 @@
 """The connection to the inference service."""
 
 import json
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.errors import GatewayError, Reason
-from gateway.rpc_status import DETAILS_KEY, error_from_rpc
+from gateway.recognition_stream import RecognitionStream
+from gateway.rpc_status import error_from_call
 from protos.inference.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from protos.ner.v1 import entity_recognizer_pb2_grpc as pb_grpc
 from telemetry import request_id as request_ids
-from telemetry.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from protos.inference.open_inference_pb2_grpc import GRPCInferenceServiceAsyncStub
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
-
-_LOG: Final = get_logger("gateway.client")
 
 _SERVICE_CONFIG: Final = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 
@@ -94,7 +91,46 @@ class InferenceClient:
                 request, timeout=timeout_s, metadata=((request_ids.HEADER, request_id),)
             )
         except grpc.aio.AioRpcError as error:
-            raise _translate(error, request_id) from error
+            raise error_from_call(error, request_id) from error
+
+    async def classify(
+        self, request: pb.ClassifyRequest, timeout_s: float, request_id: str
+    ) -> pb.ClassifyResponse:
+        """Classify the tokens of texts; cancelling the caller cancels the call.
+
+        Raises:
+            GatewayError: the call failed as a whole.
+        """
+        try:
+            return await self._recognizer.Classify(
+                request, timeout=timeout_s, metadata=((request_ids.HEADER, request_id),)
+            )
+        except grpc.aio.AioRpcError as error:
+            raise error_from_call(error, request_id) from error
+
+    async def open_stream(
+        self, start: pb.RecognizeStreamStart, timeout_s: float, request_id: str
+    ) -> RecognitionStream:
+        """Open a stream with these options; its owner closes it.
+
+        Args:
+            start: the options of every item.
+            timeout_s: seconds until they must have been accepted.
+            request_id: travels as metadata into the logs of the inference service.
+
+        Raises:
+            GatewayError: the options are refused.
+        """
+        call = self._recognizer.RecognizeStream(  # type: ignore[call-arg]  # it is optional
+            metadata=((request_ids.HEADER, request_id),)
+        )
+        stream = RecognitionStream(call, request_id)
+        try:
+            await stream.start(start, timeout_s)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
 
     async def list_models(self, timeout_s: float, request_id: str) -> pb.ListModelsResponse:
         """List every model and version; cancelling the caller cancels the call.
@@ -109,7 +145,7 @@ class InferenceClient:
                 metadata=((request_ids.HEADER, request_id),),
             )
         except grpc.aio.AioRpcError as error:
-            raise _translate(error, request_id) from error
+            raise error_from_call(error, request_id) from error
 
     async def open_inference(
         self,
@@ -134,7 +170,7 @@ class InferenceClient:
                 request, timeout=timeout_s, metadata=((request_ids.HEADER, request_id),)
             )
         except grpc.aio.AioRpcError as error:
-            raise _translate(error, request_id) from error
+            raise error_from_call(error, request_id) from error
 
     async def ready(self, timeout_s: float) -> bool:
         """Say whether a replica answers that it serves, within `timeout_s` seconds."""
@@ -164,13 +200,3 @@ class InferenceClient:
             # Channels to one address would share their backoff otherwise.
             ("grpc.use_local_subchannel_pool", 1),
         ]
-
-
-def _translate(error: grpc.aio.AioRpcError, request_id: str) -> GatewayError:
-    # The stubs give a pair's fields names; at run time it is a plain tuple.
-    metadata = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata())
-    details = dict(metadata).get(DETAILS_KEY)
-    translated = error_from_rpc(error.code(), details if isinstance(details, bytes) else None)
-    if translated.reason is Reason.INTERNAL:
-        _LOG.error("inference_call_failed", request_id=request_id, grpc_code=error.code().name)
-    return translated

@@ -23,6 +23,7 @@ class GatewayMetrics:
     Attributes:
         registry: what `/metrics` writes.
         in_flight: requests that are being answered now.
+        stream_items_pending: lines of streams that were read and are not yet answered.
         texts: texts that were sent to the inference service.
         joined_texts: texts of each call that carries single texts.
     """
@@ -36,6 +37,11 @@ class GatewayMetrics:
             "Requests that are being answered.",
             registry=self.registry,
         ).set_function(lambda: self.in_flight)
+        self.stream_items_pending: Final = Gauge(
+            "gateway_stream_items_pending",
+            "Lines of streams that were read and are not yet answered.",
+            registry=self.registry,
+        )
         self.texts: Final = Counter(
             "gateway_texts", "Texts sent to the inference service.", registry=self.registry
         )

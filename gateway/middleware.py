@@ -161,13 +161,20 @@ class BodyLimitLayer(HttpLayer):
     Args:
         app: the next layer.
         max_body_bytes: largest body.
+        unlimited: paths whose bodies are read in parts and never held.
     """
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, max_body_bytes: int, unlimited: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(app)
         self._max_body_bytes: Final = max_body_bytes
+        self._unlimited: Final = unlimited
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in self._unlimited:
+            await self.app(scope, receive, send)
+            return
         length = _header(scope, b"content-length")
         if length is not None and length.isdigit():
             # The server holds the caller to the length it announced.

@@ -1,16 +1,19 @@
 """Translation of a failed gRPC call into the error of the gateway."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from gateway.errors import INTERNAL_DETAIL, GatewayError, Reason
+from telemetry.logs import get_logger
+
+_LOG: Final = get_logger("gateway.client")
 
 # The trailing metadata that carries a `google.rpc.Status`.
 DETAILS_KEY: Final = "grpc-status-details-bin"
@@ -61,6 +64,17 @@ FALLBACKS: Final[Mapping[grpc.StatusCode, _Fallback]] = MappingProxyType(
 
 _ERROR_DOMAIN: Final = "nerve"
 _MAX_DETAIL_CHARS: Final = 300
+
+
+def error_from_call(error: grpc.aio.AioRpcError, request_id: str) -> GatewayError:
+    """Translate the failure of a call, and log it if it is nobody's but ours."""
+    # The stubs give a pair's fields names; at run time it is a plain tuple.
+    metadata = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata())
+    details = dict(metadata).get(DETAILS_KEY)
+    translated = error_from_rpc(error.code(), details if isinstance(details, bytes) else None)
+    if translated.reason is Reason.INTERNAL:
+        _LOG.error("inference_call_failed", request_id=request_id, grpc_code=error.code().name)
+    return translated
 
 
 def error_from_rpc(code: grpc.StatusCode, status_details: bytes | None) -> GatewayError:

@@ -4,7 +4,7 @@ Requests are checked against these models. Answers are written from the protobuf
 second check; their models are what `/docs` shows.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -139,6 +139,100 @@ class Models(BaseModel):
     models: list[Model]
 
 
+class StreamOptions(BaseModel):
+    """What the query string of a stream may say; it holds for every line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: _Name = ""
+    version: _Name = ""
+    labels: Annotated[list[_Name], Field(max_length=1000)] = []
+    min_score: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] = 0.0
+    aggregation: AggregationName = "first"
+    offset_unit: OffsetUnitName = "codepoint"
+
+
+class StreamLine(BaseModel):
+    """One line of a stream."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    id: Annotated[str, Field(max_length=256)] | int | None = Field(
+        default=None, description="Comes back with the answer."
+    )
+    text: str
+
+
+class StreamAnswer(BaseModel):
+    """The answer to one line of a stream: either `entities` or `error`."""
+
+    id: str | int | None = Field(default=None, description="The line's, if it had one.")
+    line: int | None = Field(
+        default=None,
+        description="Number of the line, from 1. Absent in the last line of a stream that was"
+        " ended before its time: no line after the last answered one was answered.",
+    )
+    model: str | None = Field(default=None, description="The model that answered.")
+    version: str | None = Field(default=None, description="The version that answered.")
+    entities: list[Entity] | None = None
+    error: TextFailure | None = None
+
+
+class HubParameters(BaseModel):
+    """Parameters of Hugging Face's token-classification task; null is as good as absent."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    aggregation_strategy: AggregationName | None = Field(
+        default=None, description="Default: simple, as at the Hub."
+    )
+    ignore_labels: list[_Name] | None = Field(
+        default=None,
+        max_length=1000,
+        fail_fast=True,
+        description='Labels that are left out, as they stand in the answer. Default: ["O"].',
+    )
+    stride: int | None = Field(
+        default=None,
+        ge=0,
+        lt=2**31,
+        description="Read a long text in chunks as long as the model takes, which share so many"
+        " tokens. Default: as `/v1/entities` reads it; nothing is cut off.",
+    )
+
+
+class HubBody(BaseModel):
+    """Texts whose tokens are classified, as the clients of Hugging Face's Hub send them."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    inputs: str | list[str] = Field(description="One text, or several.")
+    parameters: HubParameters | None = None
+    options: dict[str, Any] | None = Field(
+        default=None, description="Of the hosted service (`wait_for_model`); has no effect here."
+    )
+
+
+class HubEntity(BaseModel):
+    """Tokens of one label; `start` and `end` are code points."""
+
+    entity_group: str | None = Field(default=None, description="Not with the strategy `none`.")
+    entity: str | None = Field(default=None, description="With `none`: the raw label.")
+    index: int | None = Field(default=None, description="With `none`: place of the token.")
+    score: float
+    word: str = Field(description="The tokens written together; may differ from the text.")
+    start: int
+    end: int
+
+
+class HubError(BaseModel):
+    """Why a request of a client of the Hub failed."""
+
+    error: str = Field(description="For a person; says what to change.")
+    error_type: Reason = Field(description="Stable: clients may switch on it.")
+    request_id: str
+
+
 class Columns(BaseModel):
     """Words over their tags, in columns."""
 
@@ -167,7 +261,11 @@ class Problem(BaseModel):
 
 DOCUMENTED: Final[tuple[type[BaseModel], ...]] = (
     RecognizeBody, TextAnswer, TextsAnswer, Model, Models, Columns, Problem,
+    HubBody, HubEntity, HubError, StreamLine, StreamAnswer,
 )  # fmt: skip
 
 RECOGNIZE_BODY: Final[TypeAdapter[RecognizeBody]] = TypeAdapter(RecognizeBody)
+HUB_BODY: Final[TypeAdapter[HubBody]] = TypeAdapter(HubBody)
+STREAM_OPTIONS: Final[TypeAdapter[StreamOptions]] = TypeAdapter(StreamOptions)
+STREAM_LINE: Final[TypeAdapter[StreamLine]] = TypeAdapter(StreamLine)
 DEMO_BODY: Final[TypeAdapter[str]] = TypeAdapter(str, config=ConfigDict(strict=True))

@@ -22,6 +22,10 @@ class GatewaySettings(BaseSettings):
         joined_calls: calls under way from which on single texts of concurrent requests gather
             into one; a few for each core of the inference service.
         joined_texts: most single texts in one call; 1 sends each alone.
+        stream_max_line_bytes: largest line of a stream, and the most bytes of lines that one stream
+            holds.
+        stream_pending_items: lines of one stream that are read and not yet answered.
+        stream_idle_timeout_s: a stream whose caller neither sends nor reads for so long is ended.
         drain_timeout_s: time that running requests get to finish at shutdown.
         log_level: the least level that is logged.
     """
@@ -37,6 +41,11 @@ class GatewaySettings(BaseSettings):
     max_message_bytes: Annotated[int, Field(ge=1, lt=2**31)] = 64 * 1024 * 1024
     joined_calls: Annotated[int, Field(ge=1)] = 8
     joined_texts: Annotated[int, Field(ge=1, le=256)] = 8
+    # The longest text that inference takes by default, 200,000 characters, in UTF-8.
+    stream_max_line_bytes: Annotated[int, Field(ge=64)] = 1024 * 1024
+    # Twice what inference holds of a stream, so that it never waits for the gateway.
+    stream_pending_items: Annotated[int, Field(ge=1, le=10_000)] = 128
+    stream_idle_timeout_s: Annotated[float, Field(gt=0)] = 60
     drain_timeout_s: Annotated[int, Field(ge=0)] = 20
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
 

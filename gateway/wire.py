@@ -47,8 +47,13 @@ _MAX_DETAIL_CHARS: Final = 300
 _LONE_SURROGATE: Final = re.compile(r"lone .*surrogate|unexpected end of hex escape")
 
 
-def parse_json(adapter: TypeAdapter[Body], raw: bytes) -> Body:
-    """Check a JSON body against its schema.
+def parse_json(adapter: TypeAdapter[Body], raw: bytes, part: str = "the body") -> Body:
+    """Check JSON against its schema.
+
+    Args:
+        adapter: the schema.
+        raw: JSON in UTF-8.
+        part: of the request, for errors.
 
     Raises:
         GatewayError: MALFORMED_JSON or FIELD_INVALID.
@@ -56,7 +61,19 @@ def parse_json(adapter: TypeAdapter[Body], raw: bytes) -> Body:
     try:
         return adapter.validate_json(raw)
     except ValidationError as error:
-        raise _body_error(error) from None
+        raise _body_error(error, part) from None
+
+
+def parse_query(adapter: TypeAdapter[Body], query: Mapping[str, object]) -> Body:
+    """Check the parameters of a query string against their schema.
+
+    Raises:
+        GatewayError: FIELD_INVALID.
+    """
+    try:
+        return adapter.validate_python(query)
+    except ValidationError as error:
+        raise _body_error(error, "the query string") from None
 
 
 def recognize_request(body: RecognizeBody) -> pb.RecognizeRequest:
@@ -224,10 +241,10 @@ def _state(value: pb.ModelVersion.State.ValueType) -> str:
     return descriptor.name if descriptor else "STATE_UNSPECIFIED"
 
 
-def _body_error(error: ValidationError) -> GatewayError:
+def _body_error(error: ValidationError, part: str) -> GatewayError:
     # The names of a million unknown fields are not worth the time to list them.
     if error.error_count() > 1000:
-        return GatewayError(Reason.FIELD_INVALID, "the body has more than 1000 invalid fields")
+        return GatewayError(Reason.FIELD_INVALID, f"{part} has more than 1000 invalid fields")
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     if problems[0]["type"] == "json_invalid":
         detail = problems[0]["msg"]
@@ -240,4 +257,4 @@ def _body_error(error: ValidationError) -> GatewayError:
         )
         for problem in problems[:_MAX_FIELD_ERRORS]
     )
-    return GatewayError(Reason.FIELD_INVALID, "the body does not fit its schema", fields=fields)
+    return GatewayError(Reason.FIELD_INVALID, f"{part} does not fit its schema", fields=fields)

@@ -1,7 +1,7 @@
 """An inference service whose answers are scripted, on a real port."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
@@ -82,7 +82,9 @@ class ScriptedInference(pb_grpc.EntityRecognizerServicer):
     Attributes:
         script: answers the calls.
         models: what ListModels answers.
-        requests: every call, in the order they came.
+        requests: every call, in the order they came; of a stream every item.
+        open_streams: streams that have begun and not ended.
+        stream_starts: the first message of every stream that had options.
         request_ids: the `x-request-id` of every call.
         deadlines_s: the time left of every call when it came.
         arrived: set when a call comes.
@@ -111,6 +113,8 @@ class ScriptedInference(pb_grpc.EntityRecognizerServicer):
             ],
         )
         self.requests: list[pb.RecognizeRequest] = []
+        self.open_streams = 0
+        self.stream_starts: list[pb.RecognizeStreamStart] = []
         self.request_ids: list[str | bytes] = []
         self.deadlines_s: list[float] = []
         self.arrived = asyncio.Event()
@@ -152,6 +156,48 @@ class ScriptedInference(pb_grpc.EntityRecognizerServicer):
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
+
+    async def Classify(  # noqa: N802 - the .proto's name
+        self, request: pb.ClassifyRequest, context: Context
+    ) -> pb.ClassifyResponse:
+        """Give every entity of the script as a group."""
+        call = pb.RecognizeRequest(texts=request.texts, model=request.model)
+        response = await self.Recognize(call, context)
+        groups = [
+            [
+                pb.TokenGroup(label=e.label, score=e.score, word=e.text, start=e.start, end=e.end)
+                for e in result.entities.entities
+            ]
+            for result in response.results
+        ]
+        results = [pb.TextClassification(groups=pb.TokenGroups(groups=each)) for each in groups]
+        return pb.ClassifyResponse(model=response.model, version=response.version, results=results)
+
+    async def RecognizeStream(  # type: ignore[override]  # noqa: N802 - the .proto's name
+        self, request_iterator: AsyncIterator[pb.RecognizeStreamRequest], context: Context
+    ) -> None:
+        """Answer item after item with the script."""
+        self.open_streams += 1
+        try:
+            await context.send_initial_metadata((("nerve-stream", "accepted"),))
+            async for message in request_iterator:
+                if message.HasField("start"):
+                    self.stream_starts.append(message.start)
+                else:
+                    await context.write(await self._answer(message.item, context))
+        finally:
+            self.open_streams -= 1
+
+    async def _answer(
+        self, item: pb.RecognizeStreamItem, context: Context
+    ) -> pb.RecognizeStreamResponse:
+        response = await self.Recognize(pb.RecognizeRequest(texts=[item.text]), context)
+        return pb.RecognizeStreamResponse(
+            id=item.id,
+            model=response.model,
+            version=response.version,
+            result=response.results[0],
+        )
 
     async def ListModels(  # noqa: N802 - the .proto's name
         self, _request: pb.ListModelsRequest, _context: Context

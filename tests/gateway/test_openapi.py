@@ -28,6 +28,8 @@ def test_every_path_of_the_interface_is_described(document: dict[str, Any]) -> N
         "/v1/entities": ["post"],
         "/v1/models": ["get"],
         "/v1/models/{name}": ["get"],
+        "/v1/entities:stream": ["post"],
+        "/models/{name}": ["post"],
         "/v2": ["get"],
         "/v2/health/live": ["get"],
         "/v2/health/ready": ["get"],

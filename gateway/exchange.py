@@ -1,0 +1,203 @@
+"""One stream of lines over HTTP, answered over gRPC: both bodies at the same time.
+
+    request body → lines → window → gRPC        (the reading task)
+                             ▲       │
+                             └─ answered line ← gRPC      (the writing task)
+
+Answers are written in the order of the lines. Whoever is slow slows all before him, and nothing is
+held but the window: a caller who does not read stops the writing task in `send`, which fills the
+window, which stops the reading task, which stops reading from the socket and from writing to gRPC.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.client import InferenceClient
+from gateway.errors import GatewayError, Reason
+from gateway.metrics import GatewayMetrics
+from gateway.middleware import note_reason, request_id_of
+from gateway.ndjson import Line, LineSplitter
+from gateway.recognition_stream import RecognitionStream
+from gateway.stream_window import StreamWindow
+from gateway.stream_wire import PendingLine, answer_line, failure_line, parse_line
+from protos.ner.v1 import entity_recognizer_pb2 as pb
+
+MEDIA_TYPE: Final = "application/x-ndjson"
+
+_HEADERS: Final = (
+    (b"content-type", MEDIA_TYPE.encode()),
+    (b"cache-control", b"no-store"),
+    # nginx would hold answers back until it has a buffer full of them.
+    (b"x-accel-buffering", b"no"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """What a stream may hold, and how long it may wait for its caller.
+
+    Attributes:
+        max_line_bytes: of one line, and of all pending lines together.
+        pending_items: lines that are read and not yet answered.
+        idle_timeout_s: without a chunk sent, or read, by the caller.
+        open_timeout_s: until inference has accepted the options.
+    """
+
+    max_line_bytes: int
+    pending_items: int
+    idle_timeout_s: float
+    open_timeout_s: float
+
+
+class Exchange:
+    """The ASGI application that answers one request with a stream.
+
+    Args:
+        client: opens the gRPC stream.
+        metrics: where lines are counted.
+        limits: of the stream.
+        start: the options of every line.
+    """
+
+    def __init__(
+        self,
+        client: InferenceClient,
+        metrics: GatewayMetrics,
+        limits: StreamLimits,
+        start: pb.RecognizeStreamStart,
+    ) -> None:
+        self._client: Final = client
+        self._metrics: Final = metrics
+        self._limits: Final = limits
+        self._start: Final = start
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request; whatever ends it closes the gRPC stream.
+
+        Raises:
+            GatewayError: the options are refused; nothing has been answered.
+            ClientDisconnect: the caller went away, or does not read.
+        """
+        stream = await self._client.open_stream(
+            self._start, self._limits.open_timeout_s, request_id_of(scope)
+        )
+        lines = _Lines(self._metrics, self._limits)
+        gone = False
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                # First, because its first step is the `100 Continue` that the caller may wait for.
+                reading = tasks.create_task(lines.read(receive, stream))
+                tasks.create_task(lines.write(scope, send, stream, reading))
+        except* ClientDisconnect:
+            gone = True
+        finally:
+            stream.close()
+            lines.close()
+        if gone:
+            raise ClientDisconnect
+
+
+class _Lines:
+    """The lines of a stream that are pending, and the two tasks that add and answer them."""
+
+    def __init__(self, metrics: GatewayMetrics, limits: StreamLimits) -> None:
+        self._metrics = metrics
+        self._limits = limits
+        self._window = StreamWindow(limits.pending_items, limits.max_line_bytes)
+        # In the order of the lines; None ends it, an error ends the stream. As long as the window.
+        self._pending: asyncio.Queue[PendingLine | GatewayError | None] = asyncio.Queue()
+
+    def close(self) -> None:
+        """Count what is pending no longer."""
+        self._metrics.stream_items_pending.dec(self._window.items)
+
+    async def read(self, receive: Receive, stream: RecognitionStream) -> None:
+        """Send the lines to inference until the caller has sent all.
+
+        Raises:
+            ClientDisconnect: the caller went away.
+        """
+        splitter = LineSplitter(self._limits.max_line_bytes)
+        more = True
+        while more:
+            message = await self._receive(receive)
+            if message is None:
+                detail = f"no line came for {self._limits.idle_timeout_s:g} s"
+                self._pending.put_nowait(GatewayError(Reason.DEADLINE_EXCEEDED, detail))
+                return
+            more = message.get("more_body", False)
+            for line in splitter.feed(message.get("body", b"")):
+                await self._take(line, stream)
+        for line in splitter.finish():
+            await self._take(line, stream)
+        await stream.done_writing()
+        self._pending.put_nowait(None)
+
+    async def write(
+        self, scope: Scope, send: Send, stream: RecognitionStream, reading: asyncio.Task[None]
+    ) -> None:
+        """Answer line after line, until the last or until inference fails; then reading ends too.
+
+        Raises:
+            ClientDisconnect: the caller does not read. (uvicorn then closes the connection; while
+                the caller keeps it open, the socket's buffers stay, and nothing else.)
+        """
+        head = {"type": "http.response.start", "status": 200, "headers": list(_HEADERS)}
+        await self._send(send, head)
+        try:
+            while (pending := await self._pending.get()) is not None:
+                if isinstance(pending, GatewayError):
+                    raise pending
+                await self._send(send, _body(await _answer(pending, stream)))
+                self._window.leave(pending.line_bytes)
+                self._metrics.stream_items_pending.dec()
+        except GatewayError as error:
+            note_reason(scope, error.reason)
+            await self._send(send, _body(failure_line(None, error)))
+        await self._send(send, _body(b"", more=False))
+        reading.cancel()
+
+    async def _take(self, line: Line, stream: RecognitionStream) -> None:
+        await self._window.enter(0 if line.content is None else len(line.content))
+        self._metrics.stream_items_pending.inc()
+        pending = parse_line(line, self._limits.max_line_bytes)
+        self._pending.put_nowait(pending)
+        if pending.text is not None:
+            self._metrics.texts.inc()
+            await stream.write(pending.number, pending.text)
+
+    async def _receive(self, receive: Receive) -> Message | None:
+        """The next part of the body; none when the caller is idle and waits for nothing."""
+        while True:
+            try:
+                async with asyncio.timeout(self._limits.idle_timeout_s):
+                    message = await receive()
+            except TimeoutError:
+                if self._window.items:
+                    continue
+                return None
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            return message
+
+    async def _send(self, send: Send, message: Message) -> None:
+        try:
+            # uvicorn waits here while the caller's buffers are full.
+            async with asyncio.timeout(self._limits.idle_timeout_s):
+                await send(message)
+        except TimeoutError:
+            raise ClientDisconnect from None
+
+
+async def _answer(pending: PendingLine, stream: RecognitionStream) -> bytes:
+    if pending.error is not None:
+        return failure_line(pending, pending.error)
+    return answer_line(pending, await stream.read())
+
+
+def _body(content: bytes, more: bool = True) -> Message:
+    return {"type": "http.response.body", "body": content, "more_body": more}

@@ -1,0 +1,149 @@
+"""`/models/{name}`: the token-classification task of Hugging Face's Hub."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from gateway.client import InferenceClient
+from gateway.errors import STATUS_BY_REASON, GatewayError, Reason
+from gateway.hub import classify_answer, classify_request, error_members
+from gateway.metrics import GatewayMetrics
+from gateway.middleware import request_id_of
+from gateway.routes.direct import DirectRoute
+from gateway.routes.request import TIMEOUT_PARAMETER, read_json, timeout_s
+from gateway.schemas import HUB_BODY
+
+PATH_PREFIX: Final = "/models/"
+
+_TEXT: Final = "My name is Sarah Jessica Parker but you can call me Jessica"
+_GROUP: Final = {
+    "entity_group": "PER",
+    "score": 0.9971321225166321,
+    "word": "Sarah Jessica Parker",
+    "start": 11,
+    "end": 31,
+}
+_TOKEN: Final = {
+    "entity": "B-PER",
+    "index": 4,
+    "score": 0.9962325096130371,
+    "word": "Sarah",
+    "start": 11,
+    "end": 16,
+}
+_REQUEST_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/HubBody"},
+            "examples": {
+                "one text": {"value": {"inputs": _TEXT}},
+                "several texts": {"value": {"inputs": [_TEXT, "Nothing here."]}},
+                "with parameters": {
+                    "value": {
+                        "inputs": _TEXT,
+                        "parameters": {
+                            "aggregation_strategy": "first",
+                            "ignore_labels": ["O", "MISC"],
+                            "stride": 32,
+                        },
+                    }
+                },
+            },
+        }
+    },
+}
+_ENTITIES: Final = {"type": "array", "items": {"$ref": "#/components/schemas/HubEntity"}}
+_ANSWER: Final[dict[str, Any]] = {
+    "description": "Groups of tokens; one list for each text where several were sent.",
+    "content": {
+        "application/json": {
+            "schema": {"anyOf": [_ENTITIES, {"type": "array", "items": _ENTITIES}]},
+            "examples": {
+                "one text": {"value": [_GROUP]},
+                "several texts": {"value": [[_GROUP], []]},
+                "strategy none": {"value": [_TOKEN]},
+            },
+        }
+    },
+}
+_REASONS: Final = (
+    Reason.MALFORMED_JSON,
+    Reason.MODEL_NOT_FOUND,
+    Reason.BODY_TOO_LARGE,
+    Reason.UNSUPPORTED_MEDIA_TYPE,
+    Reason.FIELD_INVALID,
+    Reason.TEXT_TOO_LONG,
+    Reason.NO_TEXTS,
+    Reason.TOO_MANY_TEXTS,
+    Reason.OPTION_INVALID,
+    Reason.QUEUE_FULL,
+    Reason.INTERNAL,
+    Reason.INFERENCE_UNAVAILABLE,
+    Reason.DRAINING,
+    Reason.DEADLINE_EXCEEDED,
+)
+_NAME_PARAMETER: Final = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+}
+
+
+def create_router(
+    client: InferenceClient, metrics: GatewayMetrics, request_timeout_ms: int
+) -> APIRouter:
+    """Make the routes.
+
+    Args:
+        client: answers.
+        metrics: counts the texts.
+        request_timeout_ms: longest time for one answer.
+    """
+    router = APIRouter(route_class=DirectRoute, tags=["Hugging Face"])
+
+    @router.post(
+        PATH_PREFIX + "{name}",
+        summary="Classify tokens as Hugging Face's pipeline does",
+        response_class=Response,
+        responses={200: _ANSWER, **_documented()},
+        openapi_extra={
+            "requestBody": _REQUEST_BODY,
+            "parameters": [_NAME_PARAMETER, TIMEOUT_PARAMETER],
+        },
+    )
+    async def classify(request: Request) -> Response:
+        """Answer as `transformers.pipeline` would, for `huggingface_hub.InferenceClient`.
+
+        Groups, scores and words follow the pipeline's rules, which differ from those of
+        `/v1/entities`: labels need not be legal in their order, and words are guessed from pieces.
+        A text longer than the model takes is not cut off.
+        """
+        deadline_s = timeout_s(request, request_timeout_ms)
+        body = await read_json(request, HUB_BODY)
+        call = classify_request(request.path_params["name"], body)
+        metrics.texts.inc(len(call.texts))
+        response = await client.classify(call, deadline_s, request_id_of(request.scope))
+        return Response(classify_answer(body, response), media_type="application/json")
+
+    return router
+
+
+def _documented() -> dict[int | str, dict[str, Any]]:
+    """Describe the errors, which have the form of the Hub's."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for reason in _REASONS:
+        status = STATUS_BY_REASON[reason]
+        schema = {"schema": {"$ref": "#/components/schemas/HubError"}, "examples": {}}
+        response = responses.setdefault(
+            status,
+            {
+                "description": HTTPStatus(status).phrase,
+                "content": {"application/json": schema},
+            },
+        )
+        members = error_members(GatewayError(reason, "What to change."), "6f1c0d2b8a5e4c3f")
+        response["content"]["application/json"]["examples"][reason.value] = {"value": dict(members)}
+    return responses
