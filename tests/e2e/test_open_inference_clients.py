@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.stack import ROOT, WAIT_S, Process
+from tests.e2e.stack import ROOT, WAIT_S, Process, serving
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -162,3 +162,11 @@ def test_kserves_clients_are_told_what_to_change(
     assert kserve[kind]["unknown"]["status"] == status
     assert "served are ner-en" in kserve[kind]["unknown"]["message"]
     assert kserve[kind]["id"] == "7"
+
+
+def test_tritons_client_unloads_and_loads_where_the_operator_allows_it(tmp_path: Path) -> None:
+    with serving(tmp_path, INFERENCE_MODEL_CONTROL="explicit") as stack:
+        seen = _answers(stack, "triton_control.py")
+        assert seen == {"http": [True, False, True], "grpc": [True, False, True]}
+        answer = httpx.post(f"{stack.ports.url}/v1/entities", json={"texts": _TEXTS}, timeout=60)
+        assert answer.json()["results"][0]["entities"][0]["text"] == "Angela Merkel"
