@@ -22,6 +22,9 @@ pytestmark = pytest.mark.timeout(240)
 
 _MODEL = "ner-en"
 _NAMES = "{0}Angela Merkel{0} met Tim Cook {0} of Apple in {0}Seoul.{0}"
+# Hugging Face's pipeline, which that way follows, ends a word where its last token ends: marks that
+# the tokenizer strips from the end of a word are then outside of it.
+_MARKS = "a\u0301\u0323"
 _TEXTS = [
     *bank()[:12],
     "no name",
@@ -31,7 +34,7 @@ _TEXTS = [
         for nasty in (
             "\U0001f600",
             "\U0001f468\u200d\U0001f469\u200d\U0001f467",
-            "a\u0301\u0323",
+            _MARKS,
             "\r\n",
             "\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
             "\u202e\u202c\u200f",
@@ -99,6 +102,25 @@ def _grpc_v2(channel: grpc.Channel, texts: list[str]) -> list[list[Named]]:
     return [_named(json.loads(element)) for element in elements]
 
 
+def _hugging_face(http: httpx.Client, texts: list[str]) -> list[list[Named]]:
+    """Its word is what its tokenizer makes of the text; the text itself is cut out of it."""
+    body = {"inputs": texts, "parameters": {"aggregation_strategy": "first"}}
+    answers = http.post(f"/models/{_MODEL}", json=body).raise_for_status().json()
+    return [
+        [
+            Named(
+                e["entity_group"],
+                e["start"],
+                e["end"],
+                text[e["start"] : e["end"]],
+                round(e["score"], 6),
+            )
+            for e in found
+        ]
+        for text, found in zip(texts, answers, strict=True)
+    ]
+
+
 @pytest.fixture(scope="module")
 def channel(stack: Process) -> Iterator[grpc.Channel]:
     """A channel to the inference service."""
@@ -113,6 +135,7 @@ def ways(http: httpx.Client, channel: grpc.Channel) -> Mapping[str, Way]:
         "REST v1": lambda texts: _rest_v1(http, texts),
         "REST v1, one by one": lambda texts: _rest_v1_alone(http, texts),
         "REST v2": lambda texts: _rest_v2(http, texts),
+        "Hugging Face": lambda texts: _hugging_face(http, texts),
         "gRPC v1": lambda texts: _grpc_v1(channel, texts),
         "gRPC v2": lambda texts: _grpc_v2(channel, texts),
     }
@@ -123,7 +146,8 @@ def test_every_way_gives_the_same_entities(ways: Mapping[str, Way]) -> None:
     assert sum(map(len, expected)) > len(_TEXTS)
     for name, ask in ways.items():
         for text, wanted, got in zip(_TEXTS, expected, ask(_TEXTS), strict=True):
-            assert got == wanted, f"{name}: {text!a}"
+            if name != "Hugging Face" or _MARKS not in text:
+                assert got == wanted, f"{name}: {text!a}"
 
 
 def test_the_demo_shows_the_same_entities_in_columns(
@@ -138,10 +162,10 @@ def test_the_demo_shows_the_same_entities_in_columns(
 
 def test_ways_do_not_disturb_each_other(ways: Mapping[str, Way]) -> None:
     """All at once, each still gives what it gives alone."""
-    expected = ways["REST v1"](_TEXTS)
+    expected = {name: ask(_TEXTS) for name, ask in ways.items()}
 
     async def all_at_once() -> list[list[list[Named]]]:
-        calls = [asyncio.to_thread(ask, _TEXTS) for ask in ways.values() for _ in range(3)]
+        calls = [asyncio.to_thread(ask, _TEXTS) for _ in range(3) for ask in ways.values()]
         return await asyncio.gather(*calls)
 
-    assert all(answer == expected for answer in asyncio.run(all_at_once()))
+    assert asyncio.run(all_at_once()) == [*expected.values()] * 3
