@@ -2,6 +2,8 @@
 
     python -m benchmarks.many_models [--models 200] [--resident 20] [--calls 2000]
 
+It is part of `make bench`, with fewer calls.
+
 Copies of the shipped model stand in a repository under different names; the bound holds so many of
 them. Callers ask for models at random, some far more often than others, as tenants do. Printed are
 the times of hits and misses, the memory that the service took, and whether the bound held.
@@ -32,6 +34,7 @@ from inference.metrics import Metrics
 from inference.repository import Policy, Repository
 from inference.trial import Trial
 from inference.version_folder import LoadRules, memory_bytes
+from telemetry import logs
 
 _MIB = 1024 * 1024
 _CALLERS = 8
@@ -46,6 +49,54 @@ class Call:
 
     took_ms: float
     hit: bool  # the model was in memory when the call came
+
+
+@dataclass(frozen=True, slots=True)
+class ManyModelsLoad:
+    """How many of everything."""
+
+    models: int
+    resident: int  # so many fit in memory
+    calls: int
+    seed: int = 1
+    trial: bool = True  # new content is loaded in a process of its own first
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long calls took."""
+
+    calls: int
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ManyModels:
+    """What the scenario gave."""
+
+    load: ManyModelsLoad
+    hit: Times
+    miss: Times  # the model had to be loaded first
+    bound_mib: float
+    held_mib: float  # the most that the models were taken to hold
+    grown_mib: float  # by how much the process grew
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bound held."""
+        return self.held_mib <= self.bound_mib
+
+    @property
+    def sentence(self) -> str:
+        """For a person."""
+        return (
+            f"{self.load.models} models with memory for {self.load.resident}, {_CALLERS} callers:"
+            f" {self.hit.calls} hits, p50 {self.hit.p50_ms:.1f} ms, p99 {self.hit.p99_ms:.1f} ms;"
+            f" {self.miss.calls} misses, p50 {self.miss.p50_ms:.0f} ms,"
+            f" p99 {self.miss.p99_ms:.0f} ms; bound {self.bound_mib:.0f} MiB,"
+            f" held {self.held_mib:.0f} MiB, the process grew by {self.grown_mib:.0f} MiB"
+        )
 
 
 def fill(folder: Path, source: Path, models: int) -> list[str]:
@@ -105,38 +156,49 @@ async def drive(
     return made, max(held)
 
 
-async def measure(options: argparse.Namespace, folder: Path) -> None:
-    """Runs the scenario and prints what it gave."""
-    source = next(path for path in sorted(options.model.iterdir()) if path.is_dir())
-    names = fill(folder, source, options.models)
+async def measure(folder: Path, source: Path, load: ManyModelsLoad) -> ManyModels:
+    """Runs the scenario.
+
+    Args:
+        folder: empty; becomes the repository.
+        source: the version folder that is repeated.
+        load: how many of everything.
+    """
+    names = fill(folder, source, load.models)
     size = memory_bytes(scan_model(folder, names[0]).versions["1"].listing)
-    bound = options.resident * size
+    bound = load.resident * size
     rules = LoadRules(folder)
-    loader = Loader(rules, Trial(rules) if options.trial else None)
+    loader = Loader(rules, Trial(rules) if load.trial else None)
     repository = Repository.open(loader, "", Policy(bound))
     batcher = Batcher(BatchQueue(256, 131_072), usable_cores(), Metrics())
     batcher.start()
     engine = Engine(repository, batcher, Limits(256, 200_000, 131_072))
     before = psutil.Process().memory_info().rss
-    made, held = await drive(engine, names, options.calls, options.seed)
+    made, held = await drive(engine, names, load.calls, load.seed)
     grown = psutil.Process().memory_info().rss - before + size  # one was loaded before
     await repository.aclose()
     batcher.close()
     engine.close()
-    _print(made, f"bound {bound / _MIB:.0f} MiB, held {held / _MIB:.0f} MiB, process grew by "
-           f"{grown / _MIB:.0f} MiB")  # fmt: skip
-    if held > bound:
-        raise SystemExit("the bound did not hold")
+    hits = [call.took_ms for call in made if call.hit]
+    misses = [call.took_ms for call in made if not call.hit]
+    return ManyModels(load, _times(hits), _times(misses), bound / _MIB, held / _MIB, grown / _MIB)
 
 
-def _print(made: Sequence[Call], memory: str) -> None:
-    for kind, took in (
-        ("hit", [call.took_ms for call in made if call.hit]),
-        ("miss", [call.took_ms for call in made if not call.hit]),
-    ):
-        p50, p99 = _quantile(took, 50), _quantile(took, 99)
-        print(f"{kind:5} {len(took):6} calls   p50 {p50:8.1f} ms   p99 {p99:8.1f} ms")
-    print(memory)
+def measure_many_models(models: Path, load: ManyModelsLoad) -> ManyModels:
+    """Runs the scenario on copies of a model, which are gone afterwards.
+
+    Args:
+        models: the repository; the first version of its first model is repeated.
+        load: how many of everything.
+    """
+    logs.configure("warning")  # not a line for each load
+    source = next(path.parent for path in sorted(models.glob("*/*/config.json")))
+    with tempfile.TemporaryDirectory(dir=models, prefix=".many-") as folder:
+        return asyncio.run(measure(Path(folder), source, load))
+
+
+def _times(took_ms: Sequence[float]) -> Times:
+    return Times(len(took_ms), _quantile(took_ms, 50), _quantile(took_ms, 99))
 
 
 def _quantile(values: Sequence[float], percent: int) -> float:
@@ -146,9 +208,9 @@ def _quantile(values: Sequence[float], percent: int) -> float:
 
 
 def main() -> None:
-    """Reads the options and runs."""
+    """Reads the options, runs and prints."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.many_models", description=__doc__)
-    parser.add_argument("--model", type=Path, default=Path("models/ner-en"), help="is repeated")
+    parser.add_argument("--repository", type=Path, default=Path("models"), help="is repeated")
     parser.add_argument("--models", type=int, default=200)
     parser.add_argument("--resident", type=int, default=20, help="so many fit in memory")
     parser.add_argument("--calls", type=int, default=2_000)
@@ -156,9 +218,11 @@ def main() -> None:
     parser.add_argument(
         "--no-trial", dest="trial", action="store_false", help="without a process that loads first"
     )
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=options.model.parent, prefix=".many-") as folder:
-        asyncio.run(measure(options, Path(folder)))
+    options = vars(parser.parse_args())
+    found = measure_many_models(options.pop("repository"), ManyModelsLoad(**options))
+    print(found.sentence)
+    if not found.holds:
+        raise SystemExit("the bound did not hold")
 
 
 if __name__ == "__main__":

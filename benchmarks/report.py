@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks.ceiling import Alone, Ceiling
 from benchmarks.interactive import Interactive
+from benchmarks.many_models import ManyModels
 from benchmarks.measurement import Measurement
 from benchmarks.scenario import Kind, Scenario
 
@@ -51,6 +52,7 @@ class Report:
     rows: list[Row]
     interactive: list[Interactive]
     left_out: list[str]  # what was not measured, and why
+    many_models: ManyModels | None = None
 
     def row(self, kind: Kind, callers: int) -> Row | None:
         """The closed loop of so many callers on the sentences, if it was run."""
@@ -74,6 +76,7 @@ class Report:
             "alone": asdict(self.alone),
             "scenarios": [_row(row) for row in self.rows],
             "interactive": [asdict(one) | {"p99_ratio": one.p99_ratio} for one in self.interactive],
+            "many_models": asdict(self.many_models) if self.many_models else None,
             "left_out": self.left_out,
         }
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from benchmarks.many_models import ManyModelsLoad
 from benchmarks.ways import Way
 
 CONNECTIONS = (1, 8, 32, 128)
@@ -24,6 +25,7 @@ class Kind(StrEnum):
     BULK = "bulk"  # REST with many texts a call
     WRK = "wrk"  # REST, by another load generator
     INTERACTIVE = "interactive"  # single texts while bulk calls saturate the service
+    MODELS = "models"  # 200 models with memory for 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +71,17 @@ class Size:
     sentences: int  # texts in the corpora
     mixed: int
     search_share: float  # of a corpus, with which every setting of the ceiling is tried
+    many_models: ManyModelsLoad
 
 
-FULL = Size(5.0, 1.0, 14.0, 2_000, 400, 0.3)
-QUICK = Size(3.0, 0.5, 8.0, 1_000, 200, 0.3)
+FULL = Size(5.0, 1.0, 14.0, 2_000, 400, 0.3, ManyModelsLoad(200, 20, 300))
+QUICK = Size(3.0, 0.5, 8.0, 1_000, 200, 0.3, ManyModelsLoad(50, 10, 100))
 # 32 texts are the least that a bulk call needs.
-SMOKE = Size(0.4, 0.1, 0.5, 64, 32, 0.5)
+SMOKE = Size(0.4, 0.1, 0.5, 64, 32, 0.5, ManyModelsLoad(4, 2, 8))
 
 
 def scenarios(kinds: Collection[Kind], connections: Collection[int]) -> list[Scenario]:
-    """The scenarios of these kinds, but for the interactive ones.
+    """The scenarios of these kinds, but for the interactive ones and that of many models.
 
     Args:
         kinds: wanted.

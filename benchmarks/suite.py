@@ -8,6 +8,7 @@ from benchmarks import machine
 from benchmarks.ceiling import CeilingMeter
 from benchmarks.corpus import CORPORA
 from benchmarks.interactive import Interactive, measure_interactive
+from benchmarks.many_models import measure_many_models
 from benchmarks.measurement import measure
 from benchmarks.plan import Plan
 from benchmarks.report import Report, Row
@@ -60,6 +61,10 @@ class Suite:
             interactive = self._interactive(services) if Kind.INTERACTIVE in self.kinds else []
         meter.measure_all()
         print(progress(meter.ceilings()))
+        many_models = None
+        if Kind.MODELS in self.kinds:
+            many_models = measure_many_models(self.models, self.size.many_models)
+            print(many_models.sentence, flush=True)
         return Report(
             machine.describe(),
             SEED,
@@ -68,6 +73,7 @@ class Suite:
             rows,
             interactive,
             left_out,
+            many_models,
         )
 
     def _meter(self, corpora: Collection[str]) -> CeilingMeter:

@@ -86,6 +86,8 @@ def markdown(report: Report, missed: Sequence[str]) -> str:
     if report.interactive:
         parts.append("Single texts, 25 a second, on an idle service and beside bulk calls:")
         parts.append(_aligned(_INTERACTIVE_HEAD, _interactive_lines(report)))
+    if report.many_models:
+        parts.append(f"{report.many_models.sentence}.")
     parts += [f"Left out: {line}." for line in report.left_out]
     parts.append(
         "Missed:\n\n" + "\n".join(f"- {line}" for line in missed)

@@ -13,7 +13,7 @@ MOST_P99_RATIO: Final = 3.0
 
 def missed(report: Report) -> list[str]:
     """Says which targets are missed, one line each; what was not measured is not judged."""
-    return [*_slow(report), *_late(report), *_crowded_out(report)]
+    return [*_slow(report), *_late(report), *_crowded_out(report), *_overflowing(report)]
 
 
 def _slow(report: Report) -> list[str]:
@@ -45,3 +45,10 @@ def _crowded_out(report: Report) -> list[str]:
         for one in report.interactive
         if one.p99_ratio > MOST_P99_RATIO
     ]
+
+
+def _overflowing(report: Report) -> list[str]:
+    many = report.many_models
+    if many is None or many.holds:
+        return []
+    return [f"many models held {many.held_mib:.0f} MiB, bound to {many.bound_mib:.0f} MiB"]

@@ -24,7 +24,7 @@ def _plan(services: Services, **more: object) -> Plan:
 
 
 def test_a_small_benchmark_writes_json_table_and_picture(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks", "--smoke", "--only", "grpc,bulk"]
+    command = [sys.executable, "-m", "benchmarks", "--smoke", "--only", "grpc,bulk,models"]
     done = subprocess.run(
         [*command, "--connections", "2", "--out", str(tmp_path)],
         cwd=_ROOT, capture_output=True, text=True, check=False,
@@ -35,6 +35,7 @@ def test_a_small_benchmark_writes_json_table_and_picture(tmp_path: Path) -> None
     assert [one["name"] for one in report["scenarios"]] == ["gRPC", "REST, 32 texts a call"]
     assert all(one["load"]["sentences"] > 0 for one in report["scenarios"])
     assert all(one["inference_cpu_s_per_1000"] > 0 for one in report["scenarios"])
+    assert report["many_models"]["miss"]["calls"] > 0
     assert {"cpu", "cores", "commit", "date", "onnxruntime"} <= set(report["machine"])
     assert "| gRPC " in (tmp_path / "latest.md").read_text()
     assert (tmp_path / "latest.png").exists()

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.ceiling import Alone, Ceiling
 from benchmarks.interactive import Interactive
+from benchmarks.many_models import ManyModels, ManyModelsLoad, Times
 from benchmarks.measurement import Measurement
 from benchmarks.plot import write_plot
 from benchmarks.recorder import Load
@@ -40,6 +41,9 @@ def _report(of_ceiling: float = 0.96) -> Report:
         rows=rows,
         interactive=[interactive],
         left_out=["gRPC stream, because of a test"],
+        many_models=ManyModels(
+            ManyModelsLoad(200, 20, 300), Times(200, 4, 9), Times(100, 250, 777), 500, 499, 480
+        ),
     )
 
 
@@ -71,6 +75,13 @@ def test_bulk_calls_may_make_the_slowest_single_texts_three_times_as_slow() -> N
     assert "interactive" in line
 
 
+def test_many_models_must_stay_within_their_bound() -> None:
+    many = _report().many_models
+    assert many is not None
+    (line,) = missed(replace(_report(), many_models=replace(many, held_mib=501)))
+    assert "501 MiB" in line
+
+
 def test_the_table_has_a_line_for_each_scenario_and_says_what_is_missed() -> None:
     report = _report()
     text = markdown(report, ["a target"])
@@ -78,6 +89,7 @@ def test_the_table_has_a_line_for_each_scenario_and_says_what_is_missed() -> Non
     assert len(lines) == 2 + len(report.rows) + 3
     assert "gRPC, because" not in text
     assert "- a target" in text
+    assert "100 misses, p50 250 ms, p99 777 ms" in text
     assert "Left out: gRPC stream, because of a test." in text
     assert "open, 80% of the ceiling" in text
     assert "2.00" in text, "0.4 s for 200 sentences are 2.00 s for 1,000"
