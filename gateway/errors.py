@@ -2,7 +2,10 @@
 
     GatewayError                 a request that is answered with a problem instead of a result
     │
-    ├── at the socket            BODY_TOO_LARGE
+    ├── at the socket            MALFORMED_HTTP, HEADERS_TOO_LARGE, REQUEST_TIMEOUT,
+    │                            TOO_MANY_CONNECTIONS, BODY_TOO_LARGE
+    ├── at the door              UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED, KEYS_UNAVAILABLE,
+    │                            LIMITS_UNAVAILABLE
     ├── at the router            ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED
     ├── at the schema            UNSUPPORTED_MEDIA_TYPE, MALFORMED_JSON, FIELD_INVALID,
     │                            TEXT_EMPTY, NO_TEXTS, OPTION_INVALID, TENSOR_INVALID
@@ -48,16 +51,29 @@ class Reason(StrEnum):
     ROUTE_NOT_FOUND = "ROUTE_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     INFERENCE_UNAVAILABLE = "INFERENCE_UNAVAILABLE"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    RATE_LIMITED = "RATE_LIMITED"
+    REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
+    HEADERS_TOO_LARGE = "HEADERS_TOO_LARGE"
+    MALFORMED_HTTP = "MALFORMED_HTTP"
+    TOO_MANY_CONNECTIONS = "TOO_MANY_CONNECTIONS"
+    KEYS_UNAVAILABLE = "KEYS_UNAVAILABLE"
+    LIMITS_UNAVAILABLE = "LIMITS_UNAVAILABLE"
 
 
 STATUS_BY_REASON: Final[Mapping[Reason, int]] = MappingProxyType(
     {
         Reason.MALFORMED_JSON: 400,
+        Reason.MALFORMED_HTTP: 400,
+        Reason.UNAUTHENTICATED: 401,
+        Reason.FORBIDDEN: 403,
         Reason.MODEL_CONTROL_OFF: 403,
         Reason.MODEL_NOT_FOUND: 404,
         Reason.VERSION_NOT_FOUND: 404,
         Reason.ROUTE_NOT_FOUND: 404,
         Reason.METHOD_NOT_ALLOWED: 405,
+        Reason.REQUEST_TIMEOUT: 408,
         Reason.MODEL_INVALID: 409,
         Reason.BODY_TOO_LARGE: 413,
         Reason.UNSUPPORTED_MEDIA_TYPE: 415,
@@ -70,9 +86,14 @@ STATUS_BY_REASON: Final[Mapping[Reason, int]] = MappingProxyType(
         Reason.OPTION_INVALID: 422,
         Reason.TENSOR_INVALID: 422,
         Reason.QUEUE_FULL: 429,
+        Reason.RATE_LIMITED: 429,
+        Reason.HEADERS_TOO_LARGE: 431,
         Reason.INTERNAL: 500,
         Reason.DRAINING: 503,
         Reason.INFERENCE_UNAVAILABLE: 503,
+        Reason.TOO_MANY_CONNECTIONS: 503,
+        Reason.KEYS_UNAVAILABLE: 503,
+        Reason.LIMITS_UNAVAILABLE: 503,
         Reason.DEADLINE_EXCEEDED: 504,
     }
 )
@@ -80,7 +101,15 @@ STATUS_BY_REASON: Final[Mapping[Reason, int]] = MappingProxyType(
 # Seconds after which a caller may try again when the inference service did not say. One second is
 # the least that `Retry-After` can say, and the longest pause between two attempts to reconnect.
 _RETRY_AFTER_S: Final[Mapping[Reason, int]] = MappingProxyType(
-    {Reason.QUEUE_FULL: 1, Reason.DRAINING: 1, Reason.INFERENCE_UNAVAILABLE: 1}
+    {
+        Reason.QUEUE_FULL: 1,
+        Reason.RATE_LIMITED: 1,
+        Reason.DRAINING: 1,
+        Reason.INFERENCE_UNAVAILABLE: 1,
+        Reason.TOO_MANY_CONNECTIONS: 1,
+        Reason.KEYS_UNAVAILABLE: 1,
+        Reason.LIMITS_UNAVAILABLE: 1,
+    }
 )
 
 

@@ -17,7 +17,11 @@ def test_every_reason_has_a_status() -> None:
 def test_only_what_may_pass_says_when_to_retry() -> None:
     assert {r for r in Reason if GatewayError(r, "").retry_after_s is not None} == {
         Reason.QUEUE_FULL,
+        Reason.RATE_LIMITED,
         Reason.DRAINING,
         Reason.INFERENCE_UNAVAILABLE,
+        Reason.TOO_MANY_CONNECTIONS,
+        Reason.KEYS_UNAVAILABLE,
+        Reason.LIMITS_UNAVAILABLE,
     }
     assert GatewayError(Reason.QUEUE_FULL, "", retry_after_s=7).retry_after_s == 7

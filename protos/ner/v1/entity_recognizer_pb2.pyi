@@ -70,6 +70,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """the path exists, the method does not"""
     INFERENCE_UNAVAILABLE: _ErrorReason.ValueType  # 106
     """no inference server answers"""
+    UNAUTHENTICATED: _ErrorReason.ValueType  # 120
+    """no valid API key or token came with the request"""
+    FORBIDDEN: _ErrorReason.ValueType  # 121
+    """the key may not do this: another model, or an admin call"""
+    RATE_LIMITED: _ErrorReason.ValueType  # 122
+    """the caller has used what it may use for now: retry later"""
+    REQUEST_TIMEOUT: _ErrorReason.ValueType  # 123
+    """the head or the body of the request took too long to arrive"""
+    HEADERS_TOO_LARGE: _ErrorReason.ValueType  # 124
+    """the head is over the limit of bytes or of fields"""
+    MALFORMED_HTTP: _ErrorReason.ValueType  # 125
+    """what came is not an HTTP/1.1 request"""
+    TOO_MANY_CONNECTIONS: _ErrorReason.ValueType  # 126
+    """the gateway holds as many connections as it may"""
+    KEYS_UNAVAILABLE: _ErrorReason.ValueType  # 127
+    """the issuer's keys could not be fetched, so no token can be checked"""
+    LIMITS_UNAVAILABLE: _ErrorReason.ValueType  # 128
+    """the store of the limits does not answer, and none pass without it"""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call, or one text of a call, failed. Names are stable: clients may switch on them.
@@ -121,6 +139,24 @@ METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 105
 """the path exists, the method does not"""
 INFERENCE_UNAVAILABLE: ErrorReason.ValueType  # 106
 """no inference server answers"""
+UNAUTHENTICATED: ErrorReason.ValueType  # 120
+"""no valid API key or token came with the request"""
+FORBIDDEN: ErrorReason.ValueType  # 121
+"""the key may not do this: another model, or an admin call"""
+RATE_LIMITED: ErrorReason.ValueType  # 122
+"""the caller has used what it may use for now: retry later"""
+REQUEST_TIMEOUT: ErrorReason.ValueType  # 123
+"""the head or the body of the request took too long to arrive"""
+HEADERS_TOO_LARGE: ErrorReason.ValueType  # 124
+"""the head is over the limit of bytes or of fields"""
+MALFORMED_HTTP: ErrorReason.ValueType  # 125
+"""what came is not an HTTP/1.1 request"""
+TOO_MANY_CONNECTIONS: ErrorReason.ValueType  # 126
+"""the gateway holds as many connections as it may"""
+KEYS_UNAVAILABLE: ErrorReason.ValueType  # 127
+"""the issuer's keys could not be fetched, so no token can be checked"""
+LIMITS_UNAVAILABLE: ErrorReason.ValueType  # 128
+"""the store of the limits does not answer, and none pass without it"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _Aggregation:
