@@ -5,7 +5,7 @@ import asyncio
 import math
 import sys
 
-from nerve import VERSION, settings
+from nerve import VERSION, keys, settings
 from nerve.ports import PortTaken
 from nerve.serve import Supervisor, plan
 from nerve.tune import tune
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="SECONDS",
         help="give up when the services are not ready by then (%(default)g)",
     )
-    serve.set_defaults(run=lambda chosen: _serve(chosen.timeout))
+    serve.set_defaults(run=_serve)
     tuning = commands.add_parser(
         "tune",
         help="measure how the inference service should share the cores",
@@ -64,12 +64,14 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     tuning.set_defaults(run=lambda _: tune())
+    keys.add_commands(commands)
     options = parser.parse_args(arguments)
-    code: int = options.run(options)
-    return code
+    exit_code: int = options.run(options)
+    return exit_code
 
 
-def _serve(ready_timeout_s: float) -> int:
+def _serve(options: argparse.Namespace) -> int:
+    ready_timeout_s: float = options.timeout
     try:
         supervisor = Supervisor(plan(settings.read()), ready_timeout_s)
         return asyncio.run(supervisor.run())

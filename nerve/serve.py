@@ -51,6 +51,7 @@ class Plan:
     gateway: Listener
     inference: Listener
     launches: tuple[Launch, ...]
+    scheme: str = "http"
 
 
 def plan(settings: ServeSettings) -> Plan:
@@ -73,19 +74,21 @@ def plan(settings: ServeSettings) -> Plan:
         ),
         Launch(Service.GATEWAY, "gateway", environment, settings.gateway_drain_s + _CLOSING_S),
     )
-    return Plan(gateway, inference, launches)
+    return Plan(gateway, inference, launches, settings.scheme)
 
 
 def announcement(plan: Plan) -> str:
     """What to read when the services are ready."""
     gateway = plan.gateway.shown
+    rest = f"{plan.scheme}://{gateway}"
+    curl = gateway if plan.scheme == "http" else rest
     return f"""\
 
 Nerve is ready.
-  REST    http://{gateway}          documentation: http://{gateway}/docs
+  REST    {rest}          documentation: {rest}/docs
   gRPC    {plan.inference.shown}
 Try
-  curl -s {gateway}/v1/entities -H 'content-type: application/json' -d '{_EXAMPLE}'
+  curl -s {curl}/v1/entities -H 'content-type: application/json' -d '{_EXAMPLE}'
 Ctrl-C drains and stops both.
 """
 
@@ -161,7 +164,7 @@ class Supervisor:
 
     async def _wait_until_ready(self) -> None:
         """Asks the gateway again and again, and tells now and then that it still does."""
-        address = urlsplit(f"http://{self._plan.gateway.reachable}/readyz")
+        address = urlsplit(f"{self._plan.scheme}://{self._plan.gateway.reachable}/readyz")
         _print("nerve: starting; the model is loaded and tried before anything is answered ...")
         began = told = time.monotonic()
         while (now := time.monotonic()) - began < self._ready_timeout_s:

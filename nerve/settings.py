@@ -8,6 +8,11 @@ from gateway import settings as gateway_settings
 from inference import settings as inference_settings
 from nerve.ports import Listener
 
+_NO_MTLS = (
+    "GATEWAY_TLS_CLIENT_CA_FILE: nerve serve has no certificate to ask the gateway with whether it"
+    " is ready: start the services by themselves (python -m inference, python -m gateway)"
+)
+
 
 class SettingsInvalid(Exception):
     """Variables of the environment that a service cannot use.
@@ -31,6 +36,7 @@ class ServeSettings:
         metrics: where the inference service serves its metrics.
         gateway_drain_s: time that the gateway takes at most to drain, in seconds.
         inference_drain_s: the same of the inference service.
+        scheme: how REST is served, `http` or `https`.
         environment: of this process; the services inherit it.
     """
 
@@ -39,6 +45,7 @@ class ServeSettings:
     metrics: Listener
     gateway_drain_s: float
     inference_drain_s: float
+    scheme: str
     environment: Mapping[str, str]
 
 
@@ -60,6 +67,8 @@ def read() -> ServeSettings:
         lines += error.lines
     if gateway is None or inference is None:
         raise SettingsInvalid(tuple(lines))
+    if gateway.tls_client_ca_file is not None:
+        raise SettingsInvalid((_NO_MTLS,))
     inference_host = inference.host.strip("[]")
     return ServeSettings(
         gateway=Listener(gateway.host.strip("[]"), gateway.port, "GATEWAY_PORT"),
@@ -67,5 +76,6 @@ def read() -> ServeSettings:
         metrics=Listener(inference_host, inference.metrics_port, "INFERENCE_METRICS_PORT"),
         gateway_drain_s=gateway.drain_timeout_s,
         inference_drain_s=inference.drain_timeout_s,
+        scheme="http" if gateway.tls_cert_file is None else "https",
         environment=dict(os.environ),  # noqa: TID251 - this is the settings module
     )

@@ -1,0 +1,68 @@
+"""`nerve key`."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from credentials.keys import digest_of, read_keys
+from nerve.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "models", "admin"),
+    [
+        ([], None, False),
+        (["--model", "ner-en", "--model", "other"], {"ner-en", "other"}, False),
+        (["--admin"], None, True),
+    ],
+)
+def test_a_new_key_is_printed_once_and_its_entry_lets_it_in(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: list[str],
+    models: set[str] | None,
+    admin: bool,
+) -> None:
+    assert main(["key", "new", "--id", "team-a", *arguments]) == 0
+    captured = capsys.readouterr()
+    secret = captured.out.removesuffix("\n")
+    assert secret not in captured.err
+    path = tmp_path / "keys.toml"
+    path.write_text(captured.err)
+    key = read_keys(path).find(secret)
+    assert key is not None
+    assert (key.id, key.models, key.admin) == ("team-a", models, admin)
+
+
+def test_the_hash_of_a_key_is_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("nerve_x\n"))
+    assert main(["key", "hash"]) == 0
+    assert capsys.readouterr().out == f"{digest_of('nerve_x').hex()}\n"
+
+
+def test_no_key_is_no_hash(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    assert main(["key", "hash"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["key"],
+        ["key", "new"],
+        ["key", "new", "--id", 'a"b'],
+        ["key", "new", "--id", "a", "--model", 'x"y'],
+        ["key", "new", "--id", "a", "--model", "*"],
+    ],
+)
+def test_a_bad_command_line_is_a_usage_error(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
