@@ -6,12 +6,12 @@ CLIENTS := .venv-clients
 RUN    := $(DEV)/bin/python
 # Training in bfloat16 where the processor multiplies in it: a step takes a third of the time.
 BFLOAT16 := $(shell grep -qs -m1 avx512_bf16 /proc/cpuinfo && echo --bfloat16)
-SOURCES := gateway inference telemetry nerve training benchmarks tests requirements
+SOURCES := gateway inference telemetry credentials nerve training benchmarks tests requirements
 # Locks are complete, so pip has nothing to resolve.
 INSTALL := install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench bench-smoke soak train evaluate protos protos-check fmt lock up down clean
+.PHONY: help serve test check bench bench-smoke soak train evaluate protos protos-check fmt lock up down clean redis
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -19,10 +19,10 @@ help: ## list the targets
 serve: $(SERVE)/.installed ## start both services on the shipped model (GATEWAY_PORT, INFERENCE_PORT)
 	@$(SERVE)/bin/python -m nerve serve
 
-test: $(DEV)/.installed $(CLIENTS)/.installed ## run every test that this machine can run
+test: $(DEV)/.installed $(CLIENTS)/.installed redis ## run every test that this machine can run
 	$(RUN) -m pytest
 
-check: $(DEV)/.installed $(CLIENTS)/.installed protos-check ## what CI runs: format, lint, types, imports, protos, tests
+check: $(DEV)/.installed $(CLIENTS)/.installed protos-check redis ## what CI runs: format, lint, types, imports, protos, tests
 	$(RUN) -m ruff format --check $(SOURCES)
 	$(RUN) -m ruff check $(SOURCES)
 	$(RUN) -m mypy
@@ -63,6 +63,12 @@ fmt: $(DEV)/.installed ## format and fix what can be fixed
 
 lock: $(DEV)/.installed ## pin the newest versions that pyproject.toml allows
 	$(RUN) requirements/lock.py
+
+# Where this may be installed, it is; else the tests that need it say so, and in CI (CI=true) fail.
+redis:
+	@command -v redis-server >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get install --yes --no-install-recommends redis-server; } || \
+		echo "no redis-server: tests of shared limits are left out (apt-get install redis-server)"
 
 up: ## build and start the containers (GATEWAY_PORT, REPLICAS)
 	docker compose up --build --detach --wait --scale inference=$(or $(REPLICAS),1)

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import gc
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from typing import Final
 import uvloop
 from starlette.types import ASGIApp, Message, Scope
 
+from credentials.keys import digest_of, new_key
 from gateway.app import create_app
 from gateway.client import InferenceClient
 from gateway.settings import GatewaySettings
@@ -45,8 +47,10 @@ class _ReadyAnswer(InferenceClient):
         return pb.RecognizeResponse.FromString(response.SerializeToString())
 
 
-async def _request(app: ASGIApp) -> None:
+async def _request(app: ASGIApp, key: bytes) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_BODY))]
+    if key:
+        headers.append((b"authorization", b"Bearer " + key))
     scope: Scope = {
         "type": "http",
         "method": "POST",
@@ -67,14 +71,14 @@ async def _request(app: ASGIApp) -> None:
     await app(scope, receive, send)
 
 
-async def _least_us() -> float:
-    app = create_app(GatewaySettings(), _ReadyAnswer)
+async def _least_us(settings: GatewaySettings, key: bytes = b"") -> float:
+    app = create_app(settings, _ReadyAnswer)
     least_s = float("inf")
     async with app.router.lifespan_context(app):
 
         async def caller() -> None:
             for _ in range(_REQUESTS_EACH):
-                await asyncio.create_task(_request(app))
+                await asyncio.create_task(_request(app, key))
 
         gc.collect()
         gc.freeze()
@@ -85,15 +89,34 @@ async def _least_us() -> float:
     return least_s / (_CALLERS * _REQUESTS_EACH) * 1e6
 
 
+def _measure(*, with_keys: bool, with_limits: bool) -> float:
+    often = 1e9 if with_limits else 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "keys.toml")
+        key = new_key()
+        path.write_text(f'[[keys]]\nid = "a"\nsha256 = "{digest_of(key).hex()}"\nmodels = "*"\n')
+        settings = GatewaySettings(
+            keys_file=path if with_keys else None,
+            limit_requests_per_s=often,
+            limit_texts_per_s=often,
+            limit_chars_per_s=often,
+            limit_concurrent=10**6 if with_limits else 0,
+        )
+        return uvloop.run(_least_us(settings, key.encode() if with_keys else b""))
+
+
 def main() -> None:
     """Prints the least processor time of a request, in microseconds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway_cost", description=__doc__)
     parser.add_argument("--log-level", default="info", choices=logs.LEVELS)
-    logs.configure(parser.parse_args().log_level)
+    parser.add_argument("--keys", action="store_true", help="with a key in each request")
+    parser.add_argument("--limits", action="store_true", help="with limits of every kind")
+    options = parser.parse_args()
+    logs.configure(options.log_level)
     with Path("/dev/null").open("w", buffering=1) as nowhere:
         shown, sys.stderr = sys.stderr, nowhere
         try:
-            least_us = uvloop.run(_least_us())
+            least_us = _measure(with_keys=options.keys, with_limits=options.limits)
         finally:
             sys.stderr = shown
     print(f"{least_us:.1f} us a request")

@@ -8,14 +8,22 @@ from typing import Final
 
 import uvicorn
 
+from credentials.certificates import TlsFiles
+from credentials.errors import CredentialInvalid
 from gateway.app import create_app
+from gateway.connection import ConnectionLimits, guarded
+from gateway.metrics import GatewayMetrics
 from gateway.settings import GatewaySettings, SettingsInvalid, read_settings
+from gateway.tls import renewed_context
 from telemetry import logs
 
 _LOG: Final = logs.get_logger("gateway")
 
 _EXIT_FAILURE: Final = 1
 _EXIT_USAGE: Final = 2
+
+# Bodies that come for as long as their caller has texts.
+_STREAMED_PATHS: Final = frozenset({"/v1/entities:stream"})
 
 # Connections that may wait to be accepted: a burst of 1,000 callers must not be refused.
 _BACKLOG: Final = 2048
@@ -61,6 +69,11 @@ def main() -> None:
         sys.exit(_EXIT_USAGE)
     logs.configure(settings.log_level)
     try:
+        config = configure(settings)
+    except CredentialInvalid as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(_EXIT_USAGE)
+    try:
         listener = _listen(settings)
     except OSError as error:
         _LOG.critical(
@@ -71,7 +84,7 @@ def main() -> None:
         )
         sys.exit(_EXIT_FAILURE)
     with listener:
-        _serve(settings, listener)
+        _serve(config, settings.host, listener)
 
 
 def _listen(settings: GatewaySettings) -> socket.socket:
@@ -79,22 +92,56 @@ def _listen(settings: GatewaySettings) -> socket.socket:
     return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
 
 
-def _serve(settings: GatewaySettings, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        create_app(settings),
+def configure(settings: GatewaySettings) -> uvicorn.Config:
+    """Compose the app and say how uvicorn runs it.
+
+    Raises:
+        CredentialInvalid: a file of keys or certificates cannot be used.
+    """
+    metrics = GatewayMetrics()
+    tls = _tls(settings)
+    context = None if tls is None else renewed_context(tls)
+    return uvicorn.Config(
+        create_app(settings, metrics=metrics),
         loop="uvloop",
-        http="httptools",
+        http=guarded(
+            connection_limits(settings), lambda reason: metrics.refused.labels(reason).inc()
+        ),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
-        # Nothing here asks for the caller's address.
-        proxy_headers=False,
         server_header=False,
+        # It would believe X-Forwarded-For by a variable of its own: GATEWAY_TRUSTED_PROXIES counts.
+        proxy_headers=False,
         backlog=_BACKLOG,
+        timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.drain_timeout_s,
+        ssl_context_factory=None if context is None else lambda _config, _default: context,
     )
-    server = GatewayServer(config, settings.host, listener.getsockname()[1])
+
+
+def connection_limits(settings: GatewaySettings) -> ConnectionLimits:
+    """What one connection may do."""
+    return ConnectionLimits(
+        header_timeout_s=settings.header_timeout_s,
+        body_timeout_s=settings.body_timeout_s,
+        send_timeout_s=settings.send_timeout_s,
+        max_connections=settings.max_connections,
+        max_head_bytes=settings.max_head_bytes,
+        max_headers=settings.max_headers,
+        streamed_paths=_STREAMED_PATHS,
+    )
+
+
+def _tls(settings: GatewaySettings) -> TlsFiles | None:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    return TlsFiles(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)
+
+
+def _serve(config: uvicorn.Config, host: str, listener: socket.socket) -> None:
+    server = GatewayServer(config, host, listener.getsockname()[1])
     # uvicorn raises the signal again once it has drained; with the default action the exit status
     # would then say that the process was killed.
     for number in (signal.SIGTERM, signal.SIGINT):

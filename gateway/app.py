@@ -9,27 +9,24 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 from starlette.types import ASGIApp
 
+from credentials.certificates import ClientTlsFiles
+from gateway.channel import ChannelFiles
 from gateway.client import InferenceClient
 from gateway.coalescing import JoinLimits
+from gateway.cors import CorsLayer
+from gateway.door import Door, Layer
 from gateway.exchange import StreamLimits
 from gateway.hub import error_members as hub_members
 from gateway.infer_schemas import INFER_DOCUMENTED
 from gateway.joined_calls import JoinedCalls
 from gateway.metrics import GatewayMetrics
-from gateway.middleware import (
-    AccessLayer,
-    BodyLimitLayer,
-    CorsLayer,
-    DisconnectLayer,
-    RequestIdLayer,
-)
+from gateway.middleware import AccessLayer, BodyLimitLayer, DisconnectLayer, RequestIdLayer
 from gateway.open_inference import error_members
+from gateway.openapi import describe
 from gateway.problems import ProblemLayer
 from gateway.routes import demo, entities, health, hub, models, stream, v2, v2_infer, v2_repository
 from gateway.schemas import DOCUMENTED
 from gateway.settings import GatewaySettings
-
-Layer = Callable[[ASGIApp], ASGIApp]
 
 # A text that is longer than some ten sentences goes alone: its neighbours would wait for it.
 _JOINED_CHARS: Final = 1_000
@@ -38,16 +35,25 @@ _JOINED_HOLD_S: Final = 0.005
 
 
 def create_app(
-    settings: GatewaySettings, make_client: Callable[[str, int], InferenceClient] = InferenceClient
+    settings: GatewaySettings,
+    make_client: Callable[[str, int], InferenceClient] | None = None,
+    metrics: GatewayMetrics | None = None,
 ) -> FastAPI:
-    """Build the gateway; its connection opens and closes with the app's lifespan.
+    """Build the gateway; its connections open and close with the app's lifespan.
 
     Args:
         settings: of the gateway.
-        make_client: makes the connection, from a target and the bytes of the largest message.
+        make_client: makes the connection, from a target and the bytes of the largest message; None
+            makes one that is secured as the settings say.
+        metrics: of the process; None makes them.
+
+    Raises:
+        CredentialInvalid: a file of keys or certificates cannot be used.
     """
+    metrics = metrics or GatewayMetrics()
+    make_client = make_client or partial(InferenceClient, files=_channel_files(settings))
     client = make_client(settings.inference_target, settings.max_message_bytes)
-    metrics = GatewayMetrics()
+    door = Door(settings, client)
     joined_calls = JoinedCalls(
         client,
         metrics,
@@ -67,25 +73,30 @@ def create_app(
         finally:
             await joined_calls.aclose()
             await client.aclose()
+            await door.aclose()
 
     timeout_ms = settings.request_timeout_ms
     routers = (
-        entities.create_router(client, joined_calls, metrics, timeout_ms),
+        entities.create_router(client, joined_calls, metrics, timeout_ms, door.admission),
         models.create_router(client, timeout_ms),
-        stream.create_router(client, metrics, _stream_limits(settings)),
-        hub.create_router(client, metrics, timeout_ms),
+        stream.create_router(client, metrics, _stream_limits(settings), door.admission),
+        hub.create_router(client, metrics, timeout_ms, door.admission),
         v2.create_router(client, timeout_ms),
-        v2_infer.create_router(client, metrics, timeout_ms, settings.max_body_bytes),
-        v2_repository.create_router(client, timeout_ms),
-        demo.create_router(client, metrics, timeout_ms),
+        v2_infer.create_router(
+            client, metrics, timeout_ms, settings.max_body_bytes, door.admission
+        ),
+        v2_repository.create_router(client, timeout_ms, door.admin),
+        demo.create_router(client, metrics, timeout_ms, door.admission),
         health.create_router(client, metrics),
     )
     return LayeredApp(
         layers=(  # the outermost first
             RequestIdLayer,
             partial(AccessLayer, metrics=metrics),
-            partial(CorsLayer, path=demo.PATH),
+            _cors(settings),
+            *door.outer_layers,
             partial(ProblemLayer, dialects={v2.PATH: error_members, hub.PATH_PREFIX: hub_members}),
+            *door.layers,
             partial(
                 BodyLimitLayer,
                 max_body_bytes=settings.max_body_bytes,
@@ -95,6 +106,7 @@ def create_app(
         ),
         # Not include_router: an included router is matched again for every request.
         routes=[route for router in routers for route in router.routes],
+        describe=partial(describe, settings=settings) if settings.authenticated else None,
         title="Nerve",
         summary="Named-entity recognition: text in, entities with exact offsets out.",
         lifespan=lifespan,
@@ -115,6 +127,21 @@ def _stream_limits(settings: GatewaySettings) -> StreamLimits:
     )
 
 
+def _cors(settings: GatewaySettings) -> Layer:
+    """The classic demo is open to pages of every origin unless the settings name some."""
+    if settings.cors_origins:
+        return partial(CorsLayer, origins=settings.cors_origins)
+    return partial(CorsLayer, origins=("*",), paths=(demo.PATH,))
+
+
+def _channel_files(settings: GatewaySettings) -> ChannelFiles:
+    authority = settings.inference_ca_file
+    tls = None
+    if authority is not None:
+        tls = ClientTlsFiles(authority, settings.inference_cert_file, settings.inference_key_file)
+    return ChannelFiles(tls, settings.inference_server_name, settings.inference_token_file)
+
+
 class LayeredApp(FastAPI):
     """FastAPI with these layers around its router and no others.
 
@@ -123,11 +150,18 @@ class LayeredApp(FastAPI):
 
     Args:
         layers: the outermost first.
+        describe: adds to the OpenAPI document; None adds nothing.
         options: FastAPI's.
     """
 
-    def __init__(self, layers: Sequence[Layer], **options: Any) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        describe: Callable[[dict[str, Any]], None] | None = None,
+        **options: Any,
+    ) -> None:
         self._layers: Final = tuple(layers)
+        self._describe: Final = describe
         super().__init__(**options)
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -146,4 +180,6 @@ class LayeredApp(FastAPI):
             )
             document = super().openapi()
             document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
+            if self._describe is not None:
+                self._describe(document)
         return super().openapi()

@@ -1,11 +1,13 @@
 """The connection to the inference service."""
 
+import asyncio
 import json
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gateway.channel import ChannelFiles, ChannelSecurity
 from gateway.recognition_stream import RecognitionStream
 from gateway.rpc_status import error_from_call
 from protos.inference.open_inference_pb2_grpc import GRPCInferenceServiceStub
@@ -37,6 +39,9 @@ _KEEPALIVE_TIMEOUT_MS: Final = 10_000
 
 # A method of a stub.
 UnaryCall = grpc.aio.UnaryUnaryMultiCallable
+# How soon new certificates are used, and how long calls on the old channel may still take.
+_RENEW_EVERY_S: Final = 1.0
+_OLD_CALLS_S: Final = 60.0
 
 # The health service's name for the server as a whole.
 _WHOLE_SERVER: Final = ""
@@ -48,16 +53,40 @@ class InferenceClient:
     Args:
         target: gRPC target, such as `dns:///inference:50051`.
         max_message_bytes: largest message, either way.
+        files: what secures the channel; by default nothing.
+
+    Raises:
+        CredentialInvalid: a file that secures the channel cannot be used.
     """
 
-    def __init__(self, target: str, max_message_bytes: int) -> None:
+    def __init__(
+        self, target: str, max_message_bytes: int, files: ChannelFiles | None = None
+    ) -> None:
         self._target: Final = target
         self._max_message_bytes: Final = max_message_bytes
+        self._security: Final = ChannelSecurity(files or ChannelFiles())
         self._channel: grpc.aio.Channel | None = None
+        self._renewal: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Make the channel; it belongs to the running event loop and connects by itself."""
-        channel = grpc.aio.insecure_channel(self._target, options=self._options())
+        secured_by = self._security.current
+        self._connect()
+        if secured_by is not None:
+            self._renewal = asyncio.create_task(self._renew(secured_by))
+
+    async def aclose(self) -> None:
+        """Close the channel; calls that still run are cancelled."""
+        renewal, self._renewal = self._renewal, None
+        if renewal is not None:
+            renewal.cancel()
+            await asyncio.wait([renewal])
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close(grace=None)
+
+    def _connect(self) -> None:
+        channel = self._security.open(self._target, self._options())
         self._channel = channel
         self._recognizer = pb_grpc.EntityRecognizerStub(channel)
         self._open_inference: GRPCInferenceServiceAsyncStub = GRPCInferenceServiceStub(channel)
@@ -65,11 +94,20 @@ class InferenceClient:
         # Connect now, so that the first request does not pay for it.
         channel.get_state(try_to_connect=True)
 
-    async def aclose(self) -> None:
-        """Close the channel; calls that still run are cancelled."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close(grace=None)
+    async def _renew(self, secured_by: object) -> None:
+        """Change to a new channel when the certificates do; calls on the old one end first.
+
+        A channel keeps the certificates that it was made with. Cancelling closes the old channels.
+        """
+        async with asyncio.TaskGroup() as closing:
+            while True:
+                await asyncio.sleep(_RENEW_EVERY_S)
+                newest = self._security.current
+                if newest is secured_by or self._channel is None:
+                    continue
+                secured_by, old = newest, self._channel
+                self._connect()
+                closing.create_task(old.close(grace=_OLD_CALLS_S))
 
     async def recognize(
         self, request: pb.RecognizeRequest, timeout_s: float, request_id: str
@@ -182,7 +220,7 @@ class InferenceClient:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
-    def _options(self) -> list[tuple[str, int | str]]:
+    def _options(self) -> list[tuple[str, Any]]:
         return [
             ("grpc.service_config", _SERVICE_CONFIG),
             ("grpc.service_config_disable_resolution", 1),

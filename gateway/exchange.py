@@ -10,7 +10,8 @@ window, which stops the reading task, which stops reading from the socket and fr
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.requests import ClientDisconnect
@@ -27,6 +28,8 @@ from gateway.stream_wire import PendingLine, answer_line, failure_line, parse_li
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 
 MEDIA_TYPE: Final = "application/x-ndjson"
+
+Charge = Callable[[str], Awaitable[None]]
 
 _HEADERS: Final = (
     (b"content-type", MEDIA_TYPE.encode()),
@@ -61,6 +64,7 @@ class Exchange:
         metrics: where lines are counted.
         limits: of the stream.
         start: the options of every line.
+        charge: counts a line's text for its caller's limits, or refuses it; None counts nothing.
     """
 
     def __init__(
@@ -69,11 +73,13 @@ class Exchange:
         metrics: GatewayMetrics,
         limits: StreamLimits,
         start: pb.RecognizeStreamStart,
+        charge: Charge | None = None,
     ) -> None:
         self._client: Final = client
         self._metrics: Final = metrics
         self._limits: Final = limits
         self._start: Final = start
+        self._charge: Final = charge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request; whatever ends it closes the gRPC stream.
@@ -85,7 +91,7 @@ class Exchange:
         stream = await self._client.open_stream(
             self._start, self._limits.open_timeout_s, request_id_of(scope)
         )
-        lines = _Lines(self._metrics, self._limits)
+        lines = _Lines(self._metrics, self._limits, self._charge)
         gone = False
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -104,7 +110,10 @@ class Exchange:
 class _Lines:
     """The lines of a stream that are pending, and the two tasks that add and answer them."""
 
-    def __init__(self, metrics: GatewayMetrics, limits: StreamLimits) -> None:
+    def __init__(
+        self, metrics: GatewayMetrics, limits: StreamLimits, charge: Charge | None
+    ) -> None:
+        self._charge = charge
         self._metrics = metrics
         self._limits = limits
         self._window = StreamWindow(limits.pending_items, limits.max_line_bytes)
@@ -165,6 +174,12 @@ class _Lines:
         await self._window.enter(0 if line.content is None else len(line.content))
         self._metrics.stream_items_pending.inc()
         pending = parse_line(line, self._limits.max_line_bytes)
+        if self._charge is not None and pending.text is not None:
+            try:
+                await self._charge(pending.text)
+            except GatewayError as error:
+                # The line's own failure: the caller reads when to come back, the stream goes on.
+                pending = replace(pending, text=None, error=error)
         self._pending.put_nowait(pending)
         if pending.text is not None:
             self._metrics.texts.inc()

@@ -26,6 +26,7 @@ class GatewayMetrics:
         stream_items_pending: lines of streams that were read and are not yet answered.
         texts: texts that were sent to the inference service.
         joined_texts: texts of each call that carries single texts.
+        refused: connections that were closed for a reason of their own.
     """
 
     def __init__(self) -> None:
@@ -55,6 +56,12 @@ class GatewayMetrics:
             "gateway_http_requests",
             "Requests by route, method and status; status 499: the caller went away.",
             ["route", "method", "status"],
+            registry=self.registry,
+        )
+        self.refused: Final = Counter(
+            "gateway_connections_refused",
+            "Connections closed before or without a whole request, by reason.",
+            ["reason"],
             registry=self.registry,
         )
         self._durations: Final = Histogram(

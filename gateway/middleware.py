@@ -21,6 +21,7 @@ _LOG: Final = get_logger("gateway.access")
 
 _REQUEST_ID: Final = "gateway.request_id"
 _REASON: Final = "gateway.reason"
+_KEY: Final = "gateway.key"
 _REQUEST_ID_HEADER: Final = request_ids.HEADER.encode("ascii")
 
 # nginx's status for a caller that went away before the answer; it is never sent, only counted.
@@ -44,6 +45,12 @@ def request_id_of(scope: Scope) -> str:
 def note_reason(scope: Scope, reason: Reason) -> None:
     """Leave the reason of a failure for the access log."""
     scope[_REASON] = reason
+
+
+def note_key(scope: Scope, key_id: str) -> None:
+    """Leave the id of the caller's API key for the access log; the key itself is never kept."""
+    if key_id:
+        scope[_KEY] = key_id
 
 
 class HttpLayer(ABC):
@@ -120,39 +127,8 @@ class AccessLayer(HttpLayer):
             status=status,
             duration_ms=round(duration_s * 1e3, 3),
             **({"reason": scope[_REASON]} if _REASON in scope else {}),
+            **({"key": scope[_KEY]} if _KEY in scope else {}),
         )
-
-
-class CorsLayer(HttpLayer):
-    """Lets pages from any origin read the answers of one path, problems included.
-
-    No credentials are involved, so any origin is as good as none.
-
-    Args:
-        app: the next layer.
-        path: the open path.
-    """
-
-    _HEADERS: Final = (
-        (b"access-control-allow-origin", b"*"),
-        (b"access-control-expose-headers", b"retry-after, x-request-id"),
-    )
-
-    def __init__(self, app: ASGIApp, path: str) -> None:
-        super().__init__(app)
-        self._path: Final = path
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] != self._path:
-            await self.app(scope, receive, send)
-            return
-
-        async def send_open(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self._HEADERS]
-            await send(message)
-
-        await self.app(scope, receive, send_open)
 
 
 class BodyLimitLayer(HttpLayer):

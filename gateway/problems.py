@@ -18,7 +18,7 @@ from telemetry.logs import get_logger
 _LOG: Final = get_logger("gateway.problems")
 
 _NOT_ALLOWED: Final = HTTPStatus.METHOD_NOT_ALLOWED
-_MEDIA_TYPE: Final = "application/problem+json"
+MEDIA_TYPE: Final = "application/problem+json"
 
 # The JSON members of an error, for a request id.
 ErrorMembers = Callable[[GatewayError, str], Mapping[str, Any]]
@@ -90,7 +90,7 @@ def problem(error: GatewayError, request_id: str, allow: str | None = None) -> R
         request_id: the id to quote.
         allow: the methods that the path has, for METHOD_NOT_ALLOWED.
     """
-    return _response(error, _members(error, request_id), _MEDIA_TYPE, allow)
+    return _response(error, problem_members(error, request_id), MEDIA_TYPE, allow)
 
 
 def _response(
@@ -101,6 +101,8 @@ def _response(
         headers["Retry-After"] = str(error.retry_after_s)
     if allow is not None:
         headers["Allow"] = allow
+    if error.reason is Reason.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = 'Bearer realm="nerve"'
     return Response(
         to_json(dict(members)),
         status_code=error.status,
@@ -119,7 +121,7 @@ def documented(*reasons: Reason) -> dict[int | str, dict[str, Any]]:
             {
                 "description": HTTPStatus(status).phrase,
                 "content": {
-                    _MEDIA_TYPE: {
+                    MEDIA_TYPE: {
                         "schema": {"$ref": "#/components/schemas/Problem"},
                         "examples": {},
                     }
@@ -131,13 +133,14 @@ def documented(*reasons: Reason) -> dict[int | str, dict[str, Any]]:
             response["headers"] = {
                 "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}
             }
-        response["content"][_MEDIA_TYPE]["examples"][reason.value] = {
-            "value": _members(error, "6f1c0d2b8a5e4c3f9b7d1e2a3c4b5d6e")
+        response["content"][MEDIA_TYPE]["examples"][reason.value] = {
+            "value": problem_members(error, "6f1c0d2b8a5e4c3f9b7d1e2a3c4b5d6e")
         }
     return responses
 
 
-def _members(error: GatewayError, request_id: str) -> dict[str, Any]:
+def problem_members(error: GatewayError, request_id: str) -> dict[str, Any]:
+    """The members of a problem (RFC 9457)."""
     members: dict[str, Any] = {
         # Says that the status is the type (RFC 9457, 4.2.1); `reason` is more exact.
         "type": "about:blank",

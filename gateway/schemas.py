@@ -18,6 +18,10 @@ PriorityName = Literal["interactive", "bulk"]
 _Name = Annotated[str, Field(max_length=128)]
 
 
+# The most that an inference service can be set to take in one call (INFERENCE_MAX_TEXTS).
+_MAX_TEXTS: Final = 10_000
+
+
 class RecognizeBody(BaseModel):
     """Texts whose entities are asked for, with options. Send exactly one of `text` and `texts`."""
 
@@ -26,6 +30,7 @@ class RecognizeBody(BaseModel):
     text: str | None = Field(default=None, description="One text.")
     texts: list[str] | None = Field(
         default=None,
+        max_length=_MAX_TEXTS,
         fail_fast=True,  # a list of a million numbers is one error, not a million
         description="Several texts, answered in order; one that fails does not fail the others.",
     )

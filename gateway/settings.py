@@ -1,11 +1,35 @@
 """The settings of the gateway, read once from the environment."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BeforeValidator,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _PREFIX = "GATEWAY_"
+
+# Signatures by a private key only. With HS* the gateway's own verification key could sign, and
+# `none` is no signature (RFC 8725, 3.1 and 3.2).
+JwtAlgorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
+
+
+def _split(value: Any) -> Any:
+    """Read a list as people write it into a variable: with commas."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+_Listed = (NoDecode, BeforeValidator(_split))
 
 
 class GatewaySettings(BaseSettings):
@@ -28,6 +52,38 @@ class GatewaySettings(BaseSettings):
         stream_idle_timeout_s: a stream whose caller neither sends nor reads for so long is ended.
         drain_timeout_s: time that running requests get to finish at shutdown.
         log_level: the least level that is logged.
+        keys_file: API keys, TOML or JSON; with them nothing but health answers without a key.
+        jwks_url: where an issuer publishes its signing keys; its tokens are then taken as keys.
+        jwt_issuer: `iss` of its tokens.
+        jwt_audience: `aud` of its tokens.
+        jwt_algorithms: signatures that are taken.
+        admin_calls: whether models may be loaded and unloaded over HTTP.
+        cors_origins: origins whose pages may read answers; `*` is any. Empty: any on `/api`, none
+            elsewhere.
+        trusted_proxies: networks whose `X-Forwarded-For` is believed.
+        limit_requests_per_s: requests of one caller, its key or else its address; 0: no limit.
+        limit_texts_per_s: texts of one caller; 0: no limit.
+        limit_chars_per_s: code points of text of one caller; 0: no limit.
+        limit_concurrent: requests of one caller at one time; 0: no limit.
+        limit_burst_s: seconds of unused rate that a caller may save up.
+        redis_url: where several gateways keep the limits together; else each keeps its own.
+        limits_fail_open: whether requests pass when Redis does not answer.
+        tls_cert_file: certificate to serve HTTPS with, in PEM.
+        tls_key_file: its private key.
+        tls_client_ca_file: authority whose certificates callers must show (mTLS).
+        inference_ca_file: authority of the inference service's certificate; turns TLS on.
+        inference_cert_file: certificate that the gateway shows the inference service (mTLS).
+        inference_key_file: its private key.
+        inference_server_name: name in the inference service's certificate, where the target's
+            is another.
+        inference_token_file: key that the gateway shows the inference service.
+        header_timeout_s: time in which the head of a request must arrive.
+        body_timeout_s: time in which its body must arrive; streamed ones have a limit of their own.
+        send_timeout_s: longest time in which a caller takes nothing of its answer.
+        keep_alive_s: time that an idle connection is kept.
+        max_connections: connections at one time.
+        max_head_bytes: largest head of a request.
+        max_headers: fields in the head of a request.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
@@ -48,6 +104,72 @@ class GatewaySettings(BaseSettings):
     stream_idle_timeout_s: Annotated[float, Field(gt=0)] = 60
     drain_timeout_s: Annotated[int, Field(ge=0)] = 20
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+
+    keys_file: Path | None = None
+    jwks_url: Annotated[str | None, Field(pattern=r"^https?://")] = None
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_algorithms: Annotated[tuple[JwtAlgorithm, ...], *_Listed, Field(min_length=1)] = (
+        "RS256",
+        "ES256",
+        "EdDSA",
+    )
+    admin_calls: bool = False
+    cors_origins: Annotated[tuple[str, ...], *_Listed] = ()
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], *_Listed] = ()
+
+    limit_requests_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    limit_texts_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    limit_chars_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    limit_concurrent: Annotated[int, Field(ge=0)] = 0
+    limit_burst_s: Annotated[float, Field(ge=1, le=3600)] = 10
+    # May hold a password.
+    redis_url: SecretStr | None = None
+    limits_fail_open: bool = True
+
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    tls_client_ca_file: Path | None = None
+    inference_ca_file: Path | None = None
+    inference_cert_file: Path | None = None
+    inference_key_file: Path | None = None
+    inference_server_name: str = ""
+    inference_token_file: Path | None = None
+
+    # The times are those after which nginx (60 s) and Apache's reqtimeout (20 s head, 20 s body and
+    # more) let go too, halved where a head of a few hundred bytes is all that is waited for.
+    header_timeout_s: Annotated[float, Field(gt=0)] = 10
+    body_timeout_s: Annotated[float, Field(gt=0)] = 30
+    send_timeout_s: Annotated[float, Field(gt=0)] = 30
+    keep_alive_s: Annotated[int, Field(ge=1)] = 5
+    max_connections: Annotated[int, Field(ge=1)] = 20_000
+    # nginx: 4 buffers of 8 KiB; Apache: 100 fields.
+    max_head_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024
+    max_headers: Annotated[int, Field(ge=8)] = 100
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether callers must show who they are."""
+        return self.keys_file is not None or self.jwks_url is not None
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        """Refuse half of what only works together."""
+        needs = (
+            ("tls_cert_file", "tls_key_file"),
+            ("tls_key_file", "tls_cert_file"),
+            ("tls_client_ca_file", "tls_cert_file"),
+            ("inference_cert_file", "inference_key_file"),
+            ("inference_key_file", "inference_cert_file"),
+            ("inference_cert_file", "inference_ca_file"),
+            ("inference_server_name", "inference_ca_file"),
+            ("jwks_url", "jwt_issuer"),
+            ("jwks_url", "jwt_audience"),
+        )
+        for field, needed in needs:
+            if getattr(self, field) and not getattr(self, needed):
+                raise ValueError(f"{_variable(field)}: needs {_variable(needed)} too")
+        return self
 
 
 class SettingsInvalid(Exception):
@@ -71,8 +193,18 @@ def read_settings() -> GatewaySettings:
     try:
         return GatewaySettings()
     except ValidationError as error:
-        lines = (
-            f"{_PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )
-        raise SettingsInvalid(tuple(lines)) from None
+        raise SettingsInvalid(
+            tuple(
+                _line(problem) for problem in error.errors(include_url=False, include_input=False)
+            )
+        ) from None
+
+
+def _variable(field: str) -> str:
+    return f"{_PREFIX}{field.upper()}"
+
+
+def _line(problem: Any) -> str:
+    if not problem["loc"]:  # of `_check_pairs`, whose message names the variable
+        return str(problem["msg"]).removeprefix("Value error, ")
+    return f"{_variable(str(problem['loc'][0]))}: {problem['msg']}"

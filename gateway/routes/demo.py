@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
+from gateway.admission import Admission
 from gateway.client import InferenceClient
 from gateway.columns import LabelledSpan, align, has_words
 from gateway.errors import Reason
@@ -19,16 +20,12 @@ from protos.ner.v1 import entity_recognizer_pb2 as pb
 
 PATH: Final = "/api"
 
-_PREFLIGHT_HEADERS: Final = {
-    "Access-Control-Allow-Methods": "POST, OPTIONS",
-    "Access-Control-Allow-Headers": "content-type",
-    # The longest that Chromium keeps a preflight's answer.
-    "Access-Control-Max-Age": "7200",
-}
-
 
 def create_router(
-    client: InferenceClient, metrics: GatewayMetrics, request_timeout_ms: int
+    client: InferenceClient,
+    metrics: GatewayMetrics,
+    request_timeout_ms: int,
+    admission: Admission,
 ) -> APIRouter:
     """Make the routes.
 
@@ -36,6 +33,7 @@ def create_router(
         client: answers.
         metrics: counts the texts.
         request_timeout_ms: longest time for one answer.
+        admission: decides whether texts may go to a model.
     """
     router = APIRouter(route_class=DirectRoute, tags=["demo"])
 
@@ -80,10 +78,11 @@ def create_router(
         """Return two rows: the words without their punctuation, and under each its BIO tag."""
         deadline_s = timeout_s(request, request_timeout_ms)
         text = await read_json(request, DEMO_BODY)
+        model = await admission.admit(request.scope, "", [text])
         entities: list[LabelledSpan] = []
         if has_words(text):
             metrics.texts.inc()
-            call = pb.RecognizeRequest(texts=[text])
+            call = pb.RecognizeRequest(texts=[text], model=model)
             response = await client.recognize(call, deadline_s, request_id_of(request.scope))
             entities = [
                 LabelledSpan(entity.start, entity.end, entity.label)
@@ -93,10 +92,5 @@ def create_router(
         return Response(
             to_json({"input": rows.words, "output": rows.tags}), media_type="application/json"
         )
-
-    @router.options(PATH, include_in_schema=False)
-    async def preflight(_request: Request) -> Response:
-        """Tell a browser that a page of another origin may call."""
-        return Response(status_code=204, headers=_PREFLIGHT_HEADERS)
 
     return router

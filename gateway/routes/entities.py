@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from gateway.admission import Admission
 from gateway.client import InferenceClient
 from gateway.errors import Reason
 from gateway.joined_calls import JoinedCalls
@@ -105,6 +106,7 @@ def create_router(
     joined_calls: JoinedCalls,
     metrics: GatewayMetrics,
     request_timeout_ms: int,
+    admission: Admission,
 ) -> APIRouter:
     """Make the routes.
 
@@ -113,6 +115,7 @@ def create_router(
         joined_calls: answers single ones.
         metrics: counts the texts.
         request_timeout_ms: longest time for one answer.
+        admission: decides whether texts may go to a model.
     """
     router = APIRouter(route_class=DirectRoute, tags=["entities"])
 
@@ -127,6 +130,10 @@ def create_router(
         """Return persons, organisations, places and others, with exact offsets into the text."""
         deadline_s = timeout_s(request, request_timeout_ms)
         body = await read_json(request, RECOGNIZE_BODY)
+        texts = (body.text or "",) if body.texts is None else body.texts
+        model = await admission.admit(request.scope, body.model or "", texts)
+        if model != (body.model or ""):
+            body = body.model_copy(update={"model": model})
         query = single_query(body)
         if query is not None:
             metrics.texts.inc()

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from gateway.admission import Admission
 from gateway.client import InferenceClient
 from gateway.errors import STATUS_BY_REASON, GatewayError, Reason
 from gateway.hub import classify_answer, classify_request, error_members
@@ -93,7 +94,10 @@ _NAME_PARAMETER: Final = {
 
 
 def create_router(
-    client: InferenceClient, metrics: GatewayMetrics, request_timeout_ms: int
+    client: InferenceClient,
+    metrics: GatewayMetrics,
+    request_timeout_ms: int,
+    admission: Admission,
 ) -> APIRouter:
     """Make the routes.
 
@@ -101,6 +105,7 @@ def create_router(
         client: answers.
         metrics: counts the texts.
         request_timeout_ms: longest time for one answer.
+        admission: decides whether texts may go to a model.
     """
     router = APIRouter(route_class=DirectRoute, tags=["Hugging Face"])
 
@@ -124,6 +129,7 @@ def create_router(
         deadline_s = timeout_s(request, request_timeout_ms)
         body = await read_json(request, HUB_BODY)
         call = classify_request(request.path_params["name"], body)
+        call.model = await admission.admit(request.scope, call.model, call.texts)
         metrics.texts.inc(len(call.texts))
         response = await client.classify(call, deadline_s, request_id_of(request.scope))
         return Response(classify_answer(body, response), media_type="application/json")

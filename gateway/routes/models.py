@@ -5,6 +5,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
+from gateway.callers import require_model, visible
 from gateway.client import InferenceClient
 from gateway.errors import Reason
 from gateway.middleware import request_id_of
@@ -63,10 +64,15 @@ def create_router(client: InferenceClient, request_timeout_ms: int) -> APIRouter
         openapi_extra={"parameters": [TIMEOUT_PARAMETER]},
     )
     async def list_models(request: Request) -> Response:
-        """Return names, versions, the live one, labels and states; failed versions too."""
+        """Return names, versions, the live one, labels and states; failed versions too.
+
+        With keys, only the models of the key.
+        """
         deadline_s = timeout_s(request, request_timeout_ms)
         response = await client.list_models(deadline_s, request_id_of(request.scope))
-        return Response(to_json(models_answer(response)), media_type="application/json")
+        answer = models_answer(response)
+        answer["models"] = [m for m in answer["models"] if visible(request.scope, m["name"])]
+        return Response(to_json(answer), media_type="application/json")
 
     @router.get(
         "/v1/models/{name}",
@@ -81,8 +87,10 @@ def create_router(client: InferenceClient, request_timeout_ms: int) -> APIRouter
     async def get_model(request: Request) -> Response:
         """Return the versions of one model, the live one, their labels and states."""
         deadline_s = timeout_s(request, request_timeout_ms)
+        name = request.path_params["name"]
+        require_model(request.scope, name)
         response = await client.list_models(deadline_s, request_id_of(request.scope))
-        model = model_answer(response, request.path_params["name"])
+        model = model_answer(response, name)
         return Response(to_json(model), media_type="application/json")
 
     return router

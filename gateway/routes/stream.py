@@ -1,10 +1,12 @@
 """`/v1/entities:stream`: lines in, answers out, at any length."""
 
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.admission import Admission
 from gateway.client import InferenceClient
 from gateway.errors import GatewayError, Reason
 from gateway.exchange import MEDIA_TYPE, Exchange, StreamLimits
@@ -55,7 +57,7 @@ _PROBLEMS: Final = documented(
 
 
 def create_router(
-    client: InferenceClient, metrics: GatewayMetrics, limits: StreamLimits
+    client: InferenceClient, metrics: GatewayMetrics, limits: StreamLimits, admission: Admission
 ) -> APIRouter:
     """Make the routes.
 
@@ -63,6 +65,7 @@ def create_router(
         client: answers.
         metrics: counts the lines.
         limits: of a stream.
+        admission: decides whether texts may go to a model.
     """
     router = APIRouter(route_class=DirectRoute, tags=["entities"])
 
@@ -90,7 +93,9 @@ def create_router(
         if "labels" in query:
             asked["labels"] = query.getlist("labels")
         start = stream_start(parse_query(STREAM_OPTIONS, asked))
-        return _ExchangeResponse(Exchange(client, metrics, limits, start))
+        start.model = await admission.admit(request.scope, start.model, ())
+        charge = partial(admission.charge, request.scope) if admission.meters else None
+        return _ExchangeResponse(Exchange(client, metrics, limits, start, charge))
 
     return router
 

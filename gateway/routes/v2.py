@@ -8,6 +8,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from pydantic_core import to_json
 
+from gateway.callers import require_model
 from gateway.client import InferenceClient
 from gateway.errors import STATUS_BY_REASON, GatewayError, Reason
 from gateway.middleware import request_id_of
@@ -105,6 +106,7 @@ def _add_metadata(router: APIRouter, client: InferenceClient, request_timeout_ms
 
     async def describe_model(request: Request) -> Response:
         """Return the versions of a model that answer, its input and its output."""
+        require_model(request.scope, request.path_params["name"])
         response = await client.open_inference(
             lambda stub: stub.ModelMetadata,
             pb.ModelMetadataRequest(**request.path_params),
@@ -115,6 +117,7 @@ def _add_metadata(router: APIRouter, client: InferenceClient, request_timeout_ms
 
     async def model_ready(request: Request) -> Response:
         """Answer 200 only if the model answers."""
+        require_model(request.scope, request.path_params["name"])
         response = await client.open_inference(
             lambda stub: stub.ModelReady,
             pb.ModelReadyRequest(**request.path_params),

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from gateway.admission import Admission
 from gateway.client import InferenceClient
 from gateway.content_coding import decoded
 from gateway.errors import Reason
@@ -57,7 +58,11 @@ _REFUSALS: Final = refusals(
 
 
 def create_router(
-    client: InferenceClient, metrics: GatewayMetrics, request_timeout_ms: int, max_body_bytes: int
+    client: InferenceClient,
+    metrics: GatewayMetrics,
+    request_timeout_ms: int,
+    max_body_bytes: int,
+    admission: Admission,
 ) -> APIRouter:
     """Make the routes.
 
@@ -66,6 +71,7 @@ def create_router(
         metrics: counts the texts.
         request_timeout_ms: longest time for one answer.
         max_body_bytes: largest body, after decompression too.
+        admission: decides whether texts may go to a model.
     """
     router = APIRouter(route_class=DirectRoute, tags=["open inference protocol"])
 
@@ -82,6 +88,9 @@ def create_router(
             request.headers.get(_HEADER_LENGTH),
             request.path_params["name"],
             request.path_params.get("version", ""),
+        )
+        call.request.model = await admission.admit(
+            request.scope, call.request.model, call.request.texts
         )
         metrics.texts.inc(len(call.request.texts))
         response = await client.recognize(

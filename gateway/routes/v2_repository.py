@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter
 
+from gateway.callers import AdminGate, visible
 from gateway.client import InferenceClient
 from gateway.errors import GatewayError, Reason
 from gateway.infer_schemas import CONTROL_BODY, INDEX_BODY
@@ -18,12 +19,13 @@ from protos.inference import open_inference_pb2 as pb
 Body = TypeVar("Body")
 
 
-def create_router(client: InferenceClient, request_timeout_ms: int) -> APIRouter:
+def create_router(client: InferenceClient, request_timeout_ms: int, admin: AdminGate) -> APIRouter:
     """Make the routes.
 
     Args:
         client: answers.
         request_timeout_ms: longest time for one answer.
+        admin: stands before what changes the repository.
     """
     router = APIRouter(route_class=DirectRoute, tags=["open inference protocol"])
 
@@ -44,11 +46,13 @@ def create_router(client: InferenceClient, request_timeout_ms: int) -> APIRouter
             deadline_s,
             request_id_of(request.scope),
         )
-        return json_answer([members(model) for model in response.models])
+        shown = [model for model in response.models if visible(request.scope, model.name)]
+        return json_answer([members(model) for model in shown])
 
     @router.post(f"{PATH}/repository/models/{{name}}/load", summary="Load a model", **_CONTROL)
     async def load(request: Request) -> Response:
         """Load a model, or load it anew; what answers goes on until the new one is ready."""
+        admin.check(request.scope)
         deadline_s = timeout_s(request, request_timeout_ms)
         if (await _read(request, CONTROL_BODY)).parameters:
             raise GatewayError(
@@ -66,6 +70,7 @@ def create_router(client: InferenceClient, request_timeout_ms: int) -> APIRouter
     @router.post(f"{PATH}/repository/models/{{name}}/unload", summary="Unload a model", **_CONTROL)
     async def unload(request: Request) -> Response:
         """Take a model out of service; calls that it has begun are answered."""
+        admin.check(request.scope)
         deadline_s = timeout_s(request, request_timeout_ms)
         # Triton's client says whether dependents go too: no model depends on another here.
         await _read(request, CONTROL_BODY)
@@ -97,6 +102,7 @@ _CONTROL: dict[str, Any] = {
         Reason.MALFORMED_JSON,
         Reason.FIELD_INVALID,
         Reason.MODEL_CONTROL_OFF,
+        Reason.FORBIDDEN,
         Reason.MODEL_NOT_FOUND,
         Reason.MODEL_INVALID,
         *FAULTS,

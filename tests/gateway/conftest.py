@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 import pytest
 import uvicorn
 
-from gateway.app import create_app
+from gateway.__main__ import configure
 from gateway.settings import GatewaySettings
 from tests.gateway.scripted_inference import ScriptedInference
 
@@ -23,35 +24,30 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _serve(settings: GatewaySettings) -> AsyncIterator[httpx.AsyncClient]:
+async def _serve(
+    settings: GatewaySettings, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     # asyncio, unlike uvloop, leaves it off for listeners from outside: 40 ms a request.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = uvicorn.Config(
-        create_app(settings),
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        backlog=2048,
-        timeout_graceful_shutdown=1,
-    )
+    config = configure(settings)
+    config.timeout_graceful_shutdown = 1
     server = _Server(config)
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(30):
         serving = tasks.create_task(server.serve(sockets=[listener]))
         while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
             await asyncio.sleep(0.01)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        scheme = "http" if tls is None else "https"
+        url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(
-            base_url=url, trust_env=False, timeout=30, limits=limits
+            base_url=url, trust_env=False, timeout=30, limits=limits, verify=tls or True
         ) as client:
             yield client
         server.should_exit = True
 
 
-Serve = Callable[[GatewaySettings], contextlib.AbstractAsyncContextManager[httpx.AsyncClient]]
+Serve = Callable[..., contextlib.AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.fixture
@@ -70,6 +66,7 @@ def settings(inference: ScriptedInference) -> GatewaySettings:
         inference_target=f"dns:///127.0.0.1:{inference.port}",
         max_body_bytes=100_000,
         request_timeout_ms=10_000,
+        admin_calls=True,
     )
 
 

@@ -17,6 +17,7 @@ from inference.repository import Repository
 from inference.server import Server
 from inference.settings import Settings
 from tests.gateway.conftest import Serve
+from tests.gateway.keys_file import KeysFile
 from tests.gateway.scripted_inference import ScriptedInference, refuse
 from tests.tiny_model import write_version
 
@@ -42,7 +43,9 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 async def v2(server: Server, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a gateway in front of it."""
     settings = GatewaySettings(
-        inference_target=f"dns:///127.0.0.1:{server.port}", max_body_bytes=_MAX_BODY_BYTES
+        inference_target=f"dns:///127.0.0.1:{server.port}",
+        max_body_bytes=_MAX_BODY_BYTES,
+        admin_calls=True,
     )
     async with serve(settings) as client:
         yield client
@@ -224,3 +227,33 @@ async def test_texts_and_routes_are_counted(v2: httpx.AsyncClient) -> None:
     told = (await v2.get("/metrics")).text
     assert "gateway_texts_total 2.0" in told
     assert 'route="/v2/models/{name}/infer"' in told
+
+
+async def test_with_keys_the_scope_counts_and_admin_calls_need_theirs(
+    server: Server, serve: Serve, tmp_path: Path
+) -> None:
+    keys = KeysFile(tmp_path)
+    plain, stranger = keys.add("plain", '["tiny"]'), keys.add("stranger", '["else"]')
+    admin = keys.add("admin", more="admin = true")
+    settings = GatewaySettings(
+        inference_target=f"dns:///127.0.0.1:{server.port}",
+        keys_file=keys.path,
+        admin_calls=True,
+    )
+    async with serve(settings) as v2:
+        assert (await v2.get("/v2/health/ready")).status_code == 200
+        assert (await v2.get("/v2")).status_code == 401
+        assert "error" in (await v2.get("/v2")).json()
+        infer, load = "/v2/models/tiny/infer", "/v2/repository/models/tiny/load"
+        answers = [await v2.post(infer, json=_body("Paris"), headers=h) for h in (plain, stranger)]
+        assert [answer.status_code for answer in answers] == [200, 403]
+        index = "/v2/repository/index"
+        shown = [(await v2.post(index, headers=h)).json() for h in (plain, stranger)]
+        assert [len(models) for models in shown] == [2, 0]
+        refused = [(await v2.post(load, headers=h)).json()["error"] for h in (plain, admin)]
+        assert "admin scope" in refused[0]
+        assert "model control is off" in refused[1], "the inference service's own word"
+    async with serve(settings.model_copy(update={"admin_calls": False})) as v2:
+        answer = await v2.post(load, headers=admin)
+        assert answer.status_code == 403
+        assert "GATEWAY_ADMIN_CALLS" in answer.json()["error"]

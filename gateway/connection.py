@@ -1,0 +1,313 @@
+"""One HTTP connection, held to limits that uvicorn does not have.
+
+    a head that does not arrive in time     408, closed
+    a head of too many bytes or fields      431, closed
+    a body that does not arrive in time     408, or cut where the answer has begun
+    an answer that is not taken             cut
+    more connections than may be            503, closed
+    what is not HTTP/1.1                    400, closed
+
+There is one timer a connection, not one a request: a request only moves the deadline, and the timer
+looks at it when it fires. So a fast request pays for a few attributes and for no timer.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from pydantic_core import to_json
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from gateway.errors import GatewayError, Reason
+from gateway.problems import MEDIA_TYPE, problem_members
+from telemetry import request_id as request_ids
+from telemetry.logs import get_logger
+
+_LOG: Final = get_logger("gateway.connection")
+
+_DETAILS: Final = {
+    Reason.MALFORMED_HTTP: "this is no HTTP/1.1 request",
+    Reason.HEADERS_TOO_LARGE: "the head of the request is too large: send fewer, shorter fields",
+    Reason.REQUEST_TIMEOUT: "the request took too long to arrive",
+    Reason.TOO_MANY_CONNECTIONS: "too many connections: try again shortly",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What one connection may do.
+
+    Attributes:
+        header_timeout_s: time in which a head must arrive.
+        body_timeout_s: time in which a body must arrive.
+        send_timeout_s: time in which at least 1 KiB of a waiting answer must be taken.
+        max_connections: connections of the process at one time.
+        max_head_bytes: largest head.
+        max_headers: fields in a head.
+        streamed_paths: paths whose routes limit the time of their bodies themselves.
+    """
+
+    header_timeout_s: float
+    body_timeout_s: float
+    send_timeout_s: float
+    max_connections: int
+    max_head_bytes: int
+    max_headers: int
+    streamed_paths: frozenset[str] = frozenset()
+
+    @property
+    def shortest_s(self) -> float:
+        """How often a connection must be looked at."""
+        return min(self.header_timeout_s, self.body_timeout_s, self.send_timeout_s)
+
+
+class _Phase(Enum):
+    """What the connection waits for."""
+
+    HEAD = auto()
+    BODY = auto()
+    STREAMED_BODY = auto()  # its route counts: only that knows who waits for whom
+    ANSWER = auto()  # the gateway is at work: its own deadline counts
+    IDLE = auto()  # uvicorn's keep-alive timer counts
+
+
+# Names of the module are found faster than members of the enum.
+_HEAD: Final = _Phase.HEAD
+_BODY: Final = _Phase.BODY
+_STREAMED_BODY: Final = _Phase.STREAMED_BODY
+_ANSWER: Final = _Phase.ANSWER
+_IDLE: Final = _Phase.IDLE
+_ARRIVING: Final = frozenset({_HEAD, _BODY})
+
+# The parser also takes HTTP/0.9, which has no fields, and an answer without a head.
+_VERSIONS: Final = ("1.1", "1.0")
+
+# A caller that takes an answer byte by byte holds it in memory as well as one that takes nothing.
+_LEAST_TAKEN_BYTES: Final = 1024
+
+
+class GuardedConnection(HttpToolsProtocol):
+    """uvicorn's connection with the limits above.
+
+    Args:
+        limits: of this connection.
+        refused: told the reason of each refusal, for the metrics.
+        uvicorns: what uvicorn gives its protocol.
+    """
+
+    def __init__(
+        self, *, limits: ConnectionLimits, refused: Callable[[Reason], None], **uvicorns: Any
+    ) -> None:
+        super().__init__(**uvicorns)
+        self._limits: Final = limits
+        self._refused: Final = refused
+        self._phase = _HEAD
+        self._deadline_s = 0.0
+        self._chunk_bytes = 0  # last received
+        self._head_bytes = 0  # received since the head began, what precedes it in a chunk included
+        self._refusal = Reason.MALFORMED_HTTP
+        self._stall: _Stall | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a head, unless there are too many connections."""
+        super().connection_made(transport)
+        self._begin_head()
+        self._timer = self.loop.call_later(self._limits.shortest_s, self._watch)
+        if len(self.connections) > self._limits.max_connections:
+            self._refuse(Reason.TOO_MANY_CONNECTIONS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, as long as the head that they belong to is not too large."""
+        if self.transport.is_closing():  # what follows a refusal
+            return
+        self._chunk_bytes = len(data)
+        phase = self._phase
+        if phase is _HEAD:
+            self._head_bytes += self._chunk_bytes
+        elif phase is _IDLE:
+            self._begin_head()
+        super().data_received(data)
+        if self._phase is _HEAD:
+            # The parser keeps a field until it ends, however long, and calls nobody before.
+            if self._head_bytes > self._limits.max_head_bytes:
+                self._refuse(Reason.HEADERS_TOO_LARGE)
+        elif len(self.headers) > self._limits.max_headers:
+            self._refuse(Reason.HEADERS_TOO_LARGE)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser, or a callback of it below, does not take."""
+        del msg
+        self._refuse(self._refusal)
+
+    def on_message_begin(self) -> None:
+        """A head begins, perhaps behind a request that is still being answered."""
+        if self._phase is not _HEAD:
+            self._begin_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Begin the request, and wait for its body."""
+        if self.parser.get_http_version() not in _VERSIONS:
+            raise _HeadRefused
+        limits = self._limits
+        if len(self.headers) > limits.max_headers or (
+            # What was received may hold a body as well: only then is it worth the exact count.
+            self._head_bytes > limits.max_head_bytes
+            and self._exact_head_bytes() > limits.max_head_bytes
+        ):
+            self._refusal = Reason.HEADERS_TOO_LARGE
+            raise _HeadRefused
+        super().on_headers_complete()
+        # Fields behind a body (trailers) come after everything was decided by the head: nobody may
+        # add to it then (RFC 9110, 6.5.1). They go into a list that nobody reads.
+        self.headers = []
+        streamed = self.scope["path"] in limits.streamed_paths
+        self._expect(_STREAMED_BODY if streamed else _BODY, limits.body_timeout_s)
+
+    def on_message_complete(self) -> None:
+        """Wait for nothing but the answer; if it was given before the body's end, for a head."""
+        super().on_message_complete()
+        if self.cycle.response_complete:
+            self._chunk_bytes = 0
+            self._begin_head()
+        else:
+            self._phase = _ANSWER
+
+    def on_response_complete(self) -> None:
+        """Leave the connection to uvicorn's keep-alive timer, if that is what it now waits for."""
+        super().on_response_complete()
+        if self._phase is _STREAMED_BODY:  # answered before its end: nobody reads it any more
+            self._expect(_BODY, self._limits.body_timeout_s)
+        elif self._phase is _ANSWER and self.timeout_keep_alive_task is not None:
+            self._phase = _IDLE
+
+    def pause_writing(self) -> None:
+        """The caller is behind with its answer: watch whether it takes any."""
+        super().pause_writing()
+        self._stall = _Stall(self.transport.get_write_buffer_size(), self.loop.time())
+
+    def resume_writing(self) -> None:
+        """The caller has caught up."""
+        super().resume_writing()
+        self._stall = None
+
+    def _begin_head(self) -> None:
+        self._head_bytes = self._chunk_bytes
+        self._expect(_HEAD, self._limits.header_timeout_s)
+
+    def _expect(self, phase: _Phase, timeout_s: float) -> None:
+        self._phase = phase
+        self._deadline_s = self.loop.time() + timeout_s
+
+    def _exact_head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _watch(self) -> None:
+        """Look at the deadlines, and come back when the next may have passed."""
+        now = self.loop.time()
+        closing = self.transport.is_closing()
+        if closing and self._stall is None:
+            self._stall = _Stall(self.transport.get_write_buffer_size(), now)
+        if self._stall is not None and self._stalled(self._stall, now):
+            self._refused(Reason.REQUEST_TIMEOUT)
+            self.transport.abort()
+            return
+        waiting = self._phase in _ARRIVING and not closing
+        if waiting and now >= self._deadline_s:
+            self._refuse(Reason.REQUEST_TIMEOUT)
+        left_s = self._deadline_s - now if waiting else 0.0
+        shortest_s = self._limits.shortest_s
+        self._timer = self.loop.call_later(
+            left_s if 0 < left_s < shortest_s else shortest_s, self._watch
+        )
+
+    def _stalled(self, stall: "_Stall", now: float) -> bool:
+        """Whether too little of the answer was taken for too long; progress begins anew."""
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes <= stall.unsent_bytes - _LEAST_TAKEN_BYTES:
+            self._stall = _Stall(unsent_bytes, now)
+            return False
+        return now - stall.since_s >= self._limits.send_timeout_s
+
+    def _refuse(self, reason: Reason) -> None:
+        """Answer, where an answer would be taken for this request's, and close."""
+        if self.transport.is_closing():
+            return
+        self._refused(reason)
+        request_id = request_ids.new()
+        _LOG.info("connection_refused", request_id=request_id, reason=reason)
+        if self._may_answer(reason):
+            self.transport.write(refusal(reason, request_id))
+        cycle = self._latest_cycle()
+        if cycle is not None and not cycle.response_complete:
+            # Whoever works for this connection learns that nobody waits.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.close()
+
+    def _latest_cycle(self) -> RequestResponseCycle | None:
+        """The request that began last; uvicorn's type forgets that there may be none."""
+        return self.cycle
+
+    def _may_answer(self, reason: Reason) -> bool:
+        if self.pipeline:
+            return False
+        cycle = self._latest_cycle()
+        if cycle is None or cycle.response_complete:
+            # A connection on which no request has begun ends without a word, as idle ones do.
+            silent = reason is Reason.REQUEST_TIMEOUT and self._head_bytes == 0
+            return self._phase is _HEAD and not silent
+        return self._phase in (_BODY, _STREAMED_BODY) and (not cycle.response_started)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stall:
+    """An answer that is not taken.
+
+    Attributes:
+        unsent_bytes: what was left of it.
+        since_s: when, in the loop's seconds.
+    """
+
+    unsent_bytes: int
+    since_s: float
+
+
+class _HeadRefused(Exception):
+    """Ends the parsing of a head; seen only by the parser."""
+
+
+def refusal(reason: Reason, request_id: str) -> bytes:
+    """Write a whole answer, for where there is no request to answer."""
+    error = GatewayError(reason, _DETAILS[reason])
+    body = to_json(problem_members(error, request_id))
+    lines = [
+        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
+        f"content-type: {MEDIA_TYPE}",
+        f"content-length: {len(body)}",
+        f"x-request-id: {request_id}",
+        "connection: close",
+    ]
+    if error.retry_after_s is not None:
+        lines.append(f"retry-after: {error.retry_after_s}")
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def guarded(limits: ConnectionLimits, refused: Callable[[Reason], None]) -> type[asyncio.Protocol]:
+    """Make what uvicorn takes as its protocol."""
+
+    def connect(**uvicorns: Any) -> GuardedConnection:
+        return GuardedConnection(limits=limits, refused=refused, **uvicorns)
+
+    # uvicorn only ever calls it.
+    return cast("type[asyncio.Protocol]", connect)

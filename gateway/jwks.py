@@ -1,0 +1,120 @@
+"""The signing keys that an issuer publishes (JWKS, RFC 7517), fetched and kept."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import httpx
+from jwt import PyJWK, PyJWKSet
+from jwt.exceptions import PyJWKError, PyJWKSetError
+
+from gateway.errors import GatewayError, Reason
+from telemetry.logs import get_logger
+
+_LOG: Final = get_logger("gateway.jwks")
+
+_TIMEOUT_S: Final = 5.0
+# A key that the issuer has withdrawn is refused after this long.
+_MAX_AGE_S: Final = 300.0
+# Tokens with invented key ids must not become a load on the issuer.
+_LEAST_INTERVAL_S: Final = 5.0
+# How long the last keys are believed when the issuer does not answer.
+_MAX_STALE_S: Final = 3600.0
+# The largest sets that big issuers publish are about 10 kB.
+_MAX_BYTES: Final = 512 * 1024
+
+
+class Jwks:
+    """An issuer's keys; `aclose` ends its connections.
+
+    Args:
+        url: of the key set.
+        clock: monotonic seconds.
+        least_interval_s: seconds between two fetches for a key id that is not known.
+
+    Attributes:
+        generation: counts the fetches that changed the keys.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        clock: Callable[[], float] = time.monotonic,
+        least_interval_s: float = _LEAST_INTERVAL_S,
+    ) -> None:
+        self._url: Final = url
+        self._clock: Final = clock
+        self._least_interval_s: Final = least_interval_s
+        self._fetching: Final = asyncio.Lock()
+        self._http: Final = httpx.AsyncClient(
+            timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False
+        )
+        self._keys: Mapping[str, PyJWK] = {}
+        self._fetched_s = -float("inf")
+        self._tried_s = -float("inf")
+        self.generation = 0
+
+    async def find(self, key_id: str) -> PyJWK | None:
+        """The key of an id; looks again where it is not known or the set is old.
+
+        Cancelling gives up the fetch that this call began, if any; others begin their own.
+
+        Raises:
+            GatewayError: KEYS_UNAVAILABLE; the issuer does not answer.
+        """
+        if self._must_fetch(key_id):
+            async with self._fetching:
+                if self._must_fetch(key_id):
+                    await self._fetch()
+        if self._clock() - self._fetched_s > _MAX_STALE_S:
+            raise GatewayError(
+                Reason.KEYS_UNAVAILABLE, "the issuer of tokens does not answer: try again shortly"
+            )
+        return self._keys.get(key_id)
+
+    async def aclose(self) -> None:
+        """Close the connections to the issuer."""
+        await self._http.aclose()
+
+    def _must_fetch(self, key_id: str) -> bool:
+        now = self._clock()
+        if now - self._tried_s < self._least_interval_s:
+            return False
+        return key_id not in self._keys or now - self._fetched_s >= _MAX_AGE_S
+
+    async def _fetch(self) -> None:
+        try:
+            keys = _keys_of(await self._download())
+        except (httpx.HTTPError, ValueError, PyJWKError, PyJWKSetError) as error:
+            _LOG.error("issuer_keys_not_fetched", error=type(error).__name__)
+            return
+        finally:
+            # After it, not before: those who come meanwhile wait for it rather than do without.
+            self._tried_s = self._clock()
+        self._fetched_s = self._clock()
+        if keys.keys() != self._keys.keys():
+            _LOG.info("issuer_keys_fetched", keys=len(keys))
+        self._keys = keys
+        self.generation += 1
+
+    async def _download(self) -> Any:
+        async with self._http.stream("GET", self._url) as answer:
+            answer.raise_for_status()
+            raw = bytearray()
+            async for chunk in answer.aiter_bytes():
+                raw += chunk
+                if len(raw) > _MAX_BYTES:
+                    raise ValueError("the key set is too large")
+        return httpx.Response(200, content=bytes(raw)).json()
+
+
+def _keys_of(document: Any) -> dict[str, PyJWK]:
+    """The keys that check a signature by a private key; symmetric ones are no business of ours."""
+    if not isinstance(document, dict):
+        raise ValueError("the key set is no object")  # noqa: TRY004 - bad data, not a bad call
+    return {
+        key.key_id: key
+        for key in PyJWKSet.from_dict(document).keys
+        if key.key_id and key.key_type != "oct" and key.public_key_use in (None, "sig")
+    }

@@ -1,0 +1,170 @@
+"""The ledger that several gateways share, in Redis.
+
+Each decision is one script, which Redis runs whole before anything else: two gateways cannot both
+take the last token. Its arithmetic is `gateway.token_bucket`'s, and a test compares the two. The
+time is Redis's own, so clocks of gateways that differ do no harm.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from gateway.ledger import LedgerUnavailable
+from gateway.token_bucket import Charge, Standing, Verdict
+from telemetry.logs import get_logger
+
+_LOG: Final = get_logger("gateway.limits")
+
+# Redis in the same network answers in under a millisecond; a request must not wait much for it.
+_TIMEOUT_S: Final = 0.25
+# While it does not answer, it is asked this often; the requests between do not wait at all.
+_RETRY_EVERY_S: Final = 1.0
+_PREFIX: Final = "nerve:limits:"
+
+# KEYS[1]: hash of the caller; per rule the fields <name> (level) and <name>@ (instant, in us).
+# ARGV: name, rate a second, capacity, cost; repeated. Returns passes, then the level of each rule.
+_TAKE: Final = """
+local t = redis.call('TIME')
+local now = tonumber(t[1]) * 1000000 + tonumber(t[2])
+local levels, passes, idle_s = {}, 1, 1
+for i = 1, #ARGV, 4 do
+  local rate, capacity = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  local kept = redis.call('HMGET', KEYS[1], ARGV[i], ARGV[i] .. '@')
+  local level = capacity
+  if kept[1] then
+    local gained = math.max(0, now - tonumber(kept[2])) / 1000000 * rate
+    level = math.min(capacity, tonumber(kept[1]) + gained)
+  end
+  levels[#levels + 1] = level
+  if level < math.min(tonumber(ARGV[i + 3]), capacity) then passes = 0 end
+end
+local answer = {passes}
+for i = 1, #ARGV, 4 do
+  local n = (i + 3) / 4
+  if passes == 1 then levels[n] = levels[n] - tonumber(ARGV[i + 3]) end
+  redis.call('HSET', KEYS[1], ARGV[i], string.format('%.17g', levels[n]),
+             ARGV[i] .. '@', string.format('%.0f', now))
+  local full_s = (tonumber(ARGV[i + 2]) - levels[n]) / tonumber(ARGV[i + 1])
+  idle_s = math.max(idle_s, math.ceil(full_s))
+  answer[#answer + 1] = string.format('%.17g', levels[n])
+end
+redis.call('EXPIRE', KEYS[1], math.max(idle_s, redis.call('TTL', KEYS[1])))
+return answer
+"""
+
+# KEYS[1]: sorted set of the caller's running requests by the instant when they are given up for
+# lost: a gateway that dies cannot say that they ended. ARGV: id, most, lease in seconds.
+_ENTER: Final = """
+local t = redis.call('TIME')
+local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
+redis.call('EXPIRE', KEYS[1], math.ceil(tonumber(ARGV[3])) + 1)
+return 1
+"""
+
+
+class RedisLedger:
+    """A ledger in Redis; `aclose` ends its connections.
+
+    Args:
+        url: such as `redis://:password@host:6379/0`; `rediss://` for TLS.
+        lease_s: longest time that a request runs.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, url: str, lease_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._redis: Final = Redis.from_url(
+            url,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
+            # A second attempt would only let the request wait longer.
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=True,
+        )
+        self._take: Final = self._redis.register_script(_TAKE)
+        self._enter: Final = self._redis.register_script(_ENTER)
+        self._lease_s: Final = lease_s
+        self._clock: Final = clock
+        self._away_until_s = -float("inf")
+        self._away = False
+
+    async def take(self, caller: str, charges: Sequence[Charge]) -> Verdict:
+        """Decide on one request of a caller.
+
+        Raises:
+            LedgerUnavailable: Redis does not answer.
+        """
+        arguments: list[str | float] = []
+        for charge in charges:
+            rule = charge.rule
+            arguments += (rule.name, rule.rate_per_s, rule.capacity, charge.cost)
+        passed, *levels = await self._run(self._take, f"{_key(caller)}:used", arguments)
+        standings = tuple(
+            Standing(charge.rule, float(level))
+            for charge, level in zip(charges, levels, strict=True)
+        )
+        if int(passed):
+            return Verdict(passes=True, wait_s=0.0, standings=standings)
+        waits = (
+            (min(charge.cost, charge.rule.capacity) - standing.level) / charge.rule.rate_per_s
+            for charge, standing in zip(charges, standings, strict=True)
+        )
+        return Verdict(passes=False, wait_s=max(waits), standings=standings)
+
+    async def enter(self, caller: str, request_id: str, most: int) -> bool:
+        """Count a request as running.
+
+        Raises:
+            LedgerUnavailable: Redis does not answer.
+        """
+        arguments = [request_id, most, self._lease_s]
+        return bool(await self._run(self._enter, f"{_key(caller)}:running", arguments))
+
+    async def leave(self, caller: str, request_id: str) -> None:
+        """Count a request as ended; where Redis does not answer, its lease ends it."""
+        try:
+            await self._redis.zrem(f"{_key(caller)}:running", request_id)
+        except (RedisError, OSError) as error:
+            self._note_away(error)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def _run(self, script: Any, key: str, arguments: list[Any]) -> Any:
+        if self._clock() < self._away_until_s:
+            raise LedgerUnavailable
+        try:
+            answer = await script(keys=[key], args=arguments)
+        except (RedisError, OSError) as error:
+            self._note_away(error)
+            raise LedgerUnavailable from None
+        if self._away:
+            self._away = False
+            _LOG.info("limits_store_back")
+        return answer
+
+    def _note_away(self, error: Exception) -> None:
+        self._away_until_s = self._clock() + _RETRY_EVERY_S
+        if not self._away:
+            self._away = True
+            # The type alone: a message of the client may hold the address with its password.
+            _LOG.error("limits_store_away", error=type(error).__name__)
+
+
+def _key(caller: str) -> str:
+    """The caller's key in Redis: its name may be a person's, and stays out of there.
+
+    The braces put all of a caller's keys on one node of a Redis Cluster.
+    """
+    return f"{_PREFIX}{{{hashlib.sha256(caller.encode()).hexdigest()[:32]}}}"

@@ -1,0 +1,243 @@
+"""Tokens of an issuer, whose keys are on a real port."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.access_tokens import AccessTokens
+from gateway.callers import Caller
+from gateway.errors import GatewayError, Reason
+from gateway.jwks import Jwks
+from gateway.settings import GatewaySettings
+from tests.gateway.conftest import Serve
+from tests.gateway.issuer import AUDIENCE, ISSUER, Issuer
+from tests.gateway.keys_file import KeysFile
+
+_URL = "/v1/entities"
+_TEXT = {"text": "Tim"}
+_ALGORITHMS = ("RS256", "ES256")
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    """An issuer that answers."""
+    with Issuer() as issuer:
+        yield issuer
+
+
+class _Clock:
+    """Monotonic seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> _Clock:
+    return _Clock()
+
+
+@pytest.fixture
+def settings(settings: GatewaySettings, issuer: Issuer) -> GatewaySettings:
+    """Settings that take the issuer's tokens."""
+    return settings.model_copy(
+        update={"jwks_url": issuer.url, "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
+    )
+
+
+def _tokens(issuer: Issuer, clock: _Clock) -> AccessTokens:
+    return AccessTokens(Jwks(issuer.url, clock), ISSUER, AUDIENCE, _ALGORITHMS)
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def _part(value: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+async def test_a_valid_token_is_answered(http: httpx.AsyncClient, issuer: Issuer) -> None:
+    answer = await http.post(_URL, json=_TEXT, headers=_bearer(issuer.token()))
+    assert answer.status_code == 200
+    assert issuer.fetches == 1
+
+
+async def test_without_a_token_nothing_but_health_answers(http: httpx.AsyncClient) -> None:
+    assert (await http.post(_URL, json=_TEXT)).status_code == 401
+    assert (await http.get("/metrics")).status_code == 401
+    assert (await http.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"exp": time.time() - 3600},  # noqa: TID251 - a date
+        {"nbf": time.time() + 3600},  # noqa: TID251 - a date
+        {"iss": "https://issuer.test.evil"},
+        {"aud": "another"},
+        {"exp": None},
+        {"iss": None},
+        {"aud": None},
+        {"sub": None},
+        {"headers": {"kid": "unknown"}},
+        {"headers": {"kid": "enc"}},
+        {"headers": {"kid": "shared"}},
+    ],
+    ids=str,
+)
+async def test_no_other_token_is(
+    http: httpx.AsyncClient, issuer: Issuer, claims: dict[str, Any]
+) -> None:
+    answer = await http.post(_URL, json=_TEXT, headers=_bearer(issuer.token(**claims)))
+    assert answer.status_code == 401
+    assert (await http.post(_URL, json=_TEXT, headers=_bearer(issuer.token()))).status_code == 200
+
+
+async def test_a_token_without_a_signature_or_with_a_shared_secret_is_refused(
+    http: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    """`none`, and HS256 with what everybody knows: the public key, or a secret of the set."""
+    good = issuer.token()
+    claims = good.split(".")[1]
+    unsigned = f"{_part({'alg': 'none', 'kid': 'first'})}.{claims}."
+    forged = [unsigned, ".".join([*good.split(".")[:2], ""])]
+    for key_id, secret in (("first", issuer.public_pem()), ("shared", b"hush")):
+        signed = f"{_part({'alg': 'HS256', 'typ': 'JWT', 'kid': key_id})}.{claims}"
+        digest = hmac.digest(secret, signed.encode(), hashlib.sha256)
+        forged.append(f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}")
+    for token in forged:
+        answer = await http.post(_URL, json=_TEXT, headers=_bearer(token))
+        assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("token", ["a.b.c", "..", "é.é.é", f"{'a' * 9000}.b.c", "e30.e30.e30"])
+async def test_what_is_no_token_is_refused_without_asking_the_issuer(
+    issuer: Issuer, clock: _Clock, token: str
+) -> None:
+    tokens = _tokens(issuer, clock)
+    assert await tokens.find(token) is None
+    assert issuer.fetches == 0
+    await tokens.aclose()
+
+
+async def test_scopes_of_models_and_admin_stand_in_the_token(issuer: Issuer, clock: _Clock) -> None:
+    tokens = _tokens(issuer, clock)
+    for scope, models, admin in (
+        ("openid nerve:model:ner-en nerve:model:other", {"ner-en", "other"}, False),
+        ("nerve:model:* nerve:admin", None, True),
+        ("openid", set(), False),
+        (["nerve:model:*"], set(), False),
+        (None, set(), False),
+    ):
+        caller = await tokens.find(issuer.token(scope=scope))
+        expected = None if models is None else frozenset(models)
+        assert caller == Caller("token:jane", models=expected, admin=admin)
+    await tokens.aclose()
+
+
+async def test_a_token_for_another_model_is_403(http: httpx.AsyncClient, issuer: Issuer) -> None:
+    token = issuer.token(scope="nerve:model:other")
+    assert (await http.post(_URL, json=_TEXT, headers=_bearer(token))).status_code == 403
+
+
+async def test_a_new_key_of_the_issuer_is_taken_at_once_and_the_old_one_refused_in_time(
+    issuer: Issuer, clock: _Clock
+) -> None:
+    """Also where the token was checked before, and is remembered."""
+    tokens = _tokens(issuer, clock)
+    old = issuer.token()
+    assert await tokens.find(old)
+    clock.now_s += 10
+    issuer.rotate("second")
+    assert await tokens.find(issuer.token())
+    assert issuer.fetches == 2
+    assert await tokens.find(old) is None
+    clock.now_s += 301
+    issuer.rotate("third")
+    assert await tokens.find(issuer.token(key_id="second")) is None
+    await tokens.aclose()
+
+
+async def test_invented_key_ids_are_no_load_on_the_issuer(issuer: Issuer, clock: _Clock) -> None:
+    tokens = _tokens(issuer, clock)
+    for n in range(50):
+        assert await tokens.find(issuer.token(headers={"kid": f"invented-{n}"})) is None
+        clock.now_s += 0.01
+    assert issuer.fetches == 1
+    await tokens.aclose()
+
+
+async def test_many_tokens_at_once_are_one_fetch(http: httpx.AsyncClient, issuer: Issuer) -> None:
+    import asyncio
+
+    answers = await asyncio.gather(
+        *(http.post(_URL, json=_TEXT, headers=_bearer(issuer.token())) for _ in range(20))
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert issuer.fetches == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"hush", b"[]", b"{}", b'{"keys": 1}', b'{"keys": [{}]}', b" " * 600_000]
+)
+async def test_an_issuer_that_answers_nonsense_leaves_the_old_keys_in_force_for_a_while(
+    issuer: Issuer, clock: _Clock, answer: bytes
+) -> None:
+    tokens = _tokens(issuer, clock)
+    assert await tokens.find(issuer.token())
+    issuer.answer = answer
+    clock.now_s += 400
+    assert await tokens.find(issuer.token())
+    assert issuer.fetches == 2
+    clock.now_s += 3600
+    with pytest.raises(GatewayError) as caught:
+        await tokens.find(issuer.token())
+    assert caught.value.reason is Reason.KEYS_UNAVAILABLE
+    await tokens.aclose()
+
+
+async def test_an_issuer_that_never_answered_is_503_and_not_401(
+    settings: GatewaySettings, serve: Serve, issuer: Issuer
+) -> None:
+    """A caller told that its token is wrong would throw it away."""
+    closed = issuer.url.replace("http://127.0.0.1", "http://127.0.0.2")
+    async with serve(settings.model_copy(update={"jwks_url": closed})) as http:
+        answer = await http.post(_URL, json=_TEXT, headers=_bearer(issuer.token()))
+        assert answer.status_code == 503
+        assert answer.json()["reason"] == "KEYS_UNAVAILABLE"
+        assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_remembered_token_ends_with_its_time(
+    issuer: Issuer, clock: _Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = _tokens(issuer, clock)
+    token = issuer.token()
+    assert await tokens.find(token)
+    now_s = time.time()  # noqa: TID251 - `exp` is a date
+    monkeypatch.setattr(time, "time", lambda: now_s + 331)
+    assert await tokens.find(token) is None
+    await tokens.aclose()
+
+
+async def test_keys_and_tokens_are_taken_side_by_side(
+    settings: GatewaySettings, serve: Serve, issuer: Issuer, tmp_path: Path
+) -> None:
+    keys = KeysFile(tmp_path)
+    header = keys.add("a")
+    async with serve(settings.model_copy(update={"keys_file": keys.path})) as http:
+        for shown in (header, _bearer(issuer.token())):
+            assert (await http.post(_URL, json=_TEXT, headers=shown)).status_code == 200
+        assert (await http.post(_URL, json=_TEXT, headers=_bearer("x"))).status_code == 401

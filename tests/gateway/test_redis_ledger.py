@@ -1,0 +1,167 @@
+"""The ledger that several gateways share, in a real Redis."""
+
+import itertools
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from gateway.ledger import LedgerUnavailable
+from gateway.redis_ledger import RedisLedger
+from gateway.token_bucket import Charge, Rule, judge
+from tests.gateway.redis_server import PASSWORD, RedisServer
+
+# So slow that nothing comes back while a test runs.
+_SLOW = Rule("requests", 1e-4, 3.0)
+_NUMBERS = itertools.count()
+_FOR_GOOD = -1
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    """A Redis that all tests here use, each with callers of its own."""
+    with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder)) as server:
+        yield server
+
+
+@pytest.fixture
+async def ledger(redis: RedisServer) -> AsyncIterator[RedisLedger]:
+    """The ledger of one gateway."""
+    ledger = RedisLedger(redis.url, lease_s=60)
+    yield ledger
+    await ledger.aclose()
+
+
+@pytest.fixture
+async def other(redis: RedisServer) -> AsyncIterator[RedisLedger]:
+    """The ledger of another gateway."""
+    ledger = RedisLedger(redis.url, lease_s=60)
+    yield ledger
+    await ledger.aclose()
+
+
+async def test_gateways_share_one_limit(ledger: RedisLedger, other: RedisLedger) -> None:
+    charges = [Charge(_SLOW, 1.0)]
+    verdicts = [await gateway.take("shared", charges) for gateway in (ledger, other) * 2]
+    assert [verdict.passes for verdict in verdicts] == [True, True, True, False]
+    assert verdicts[-1].wait_s == pytest.approx(1e4, rel=0.01)
+    assert verdicts[2].standings[0].level == pytest.approx(0, abs=0.01)
+
+
+async def test_time_gives_back_what_was_used(ledger: RedisLedger) -> None:
+    quick = [Charge(Rule("requests", 200.0, 1.0), 1.0)]
+    passes = 0
+    for _ in range(2000):
+        passes += (await ledger.take("quick", quick)).passes
+        if passes == 5:
+            return
+    pytest.fail("nothing came back")
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(costs=st.lists(st.tuples(st.floats(0, 5), st.floats(0, 300)), min_size=1, max_size=10))
+async def test_the_script_decides_as_the_function_does(
+    ledger: RedisLedger, costs: list[tuple[float, float]]
+) -> None:
+    """At rates so low that the time between two calls changes nothing that is compared."""
+    caller = f"same:{next(_NUMBERS)}"
+    rules = (Rule("texts", 1e-9, 3.0), Rule("chars", 1e-9, 200.0))
+    levels = [rule.capacity for rule in rules]
+    for cost in costs:
+        charges = [Charge(rule, c) for rule, c in zip(rules, cost, strict=True)]
+        expected = judge(charges, levels)
+        verdict = await ledger.take(caller, charges)
+        margins = [
+            level - min(charge.cost, charge.rule.capacity)
+            for level, charge in zip(levels, charges, strict=True)
+        ]
+        if min(map(abs, margins)) > 1e-4:  # else the two may differ by rounding
+            assert verdict.passes == expected.passes
+        levels = [standing.level for standing in verdict.standings]
+        if verdict.passes == expected.passes:
+            assert levels == pytest.approx([s.level for s in expected.standings], abs=1e-5)
+
+
+async def test_a_cost_over_the_capacity_passes_at_a_full_bucket_and_is_paid_off(
+    ledger: RedisLedger,
+) -> None:
+    verdict = await ledger.take("large", [Charge(_SLOW, 500.0)])
+    assert verdict.passes
+    assert verdict.standings[0].level == pytest.approx(-497)
+    assert not (await ledger.take("large", [Charge(_SLOW, 0.1)])).passes
+
+
+async def test_running_requests_are_counted_together(
+    ledger: RedisLedger, other: RedisLedger
+) -> None:
+    assert await ledger.enter("runs", "1", 2)
+    assert await other.enter("runs", "2", 2)
+    assert not await ledger.enter("runs", "3", 2)
+    await other.leave("runs", "2")
+    assert await ledger.enter("runs", "3", 2)
+
+
+async def test_requests_of_a_gateway_that_died_are_given_up_after_their_lease(
+    redis: RedisServer, ledger: RedisLedger
+) -> None:
+    dead = RedisLedger(redis.url, lease_s=0.05)
+    assert await dead.enter("leased", "1", 1)
+    await dead.aclose()
+    for _ in range(1000):
+        if await ledger.enter("leased", "2", 1):
+            return
+    pytest.fail("the slot was never given back")
+
+
+async def test_nothing_in_redis_names_a_caller_or_stays_for_good(
+    redis: RedisServer, ledger: RedisLedger
+) -> None:
+    await ledger.take("token:jane@example.org", [Charge(_SLOW, 1.0)])
+    await ledger.enter("token:jane@example.org", "1", 1)
+    async with Redis.from_url(redis.url, decode_responses=True) as client:
+        keys = [key async for key in client.scan_iter()]
+        assert keys
+        assert not any("jane" in key for key in keys)
+        assert all([await client.ttl(key) != _FOR_GOOD for key in keys])
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis that a test may break."""
+    with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder)) as server:
+        yield server
+
+
+@pytest.mark.parametrize("outage", ["kill", "freeze"])
+async def test_a_redis_that_does_not_answer_is_said_once_and_asked_again(
+    own_redis: RedisServer, outage: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Between two attempts nobody waits for it; the password stays out of the log."""
+    now_s = 0.0
+    ledger = RedisLedger(own_redis.url, lease_s=1, clock=lambda: now_s)
+    charges = [Charge(_SLOW, 1.0)]
+    assert (await ledger.take("a", charges)).passes
+    getattr(own_redis, outage)()
+    for _ in range(5):
+        with pytest.raises(LedgerUnavailable):
+            await ledger.take("a", charges)
+    await ledger.leave("a", "1")
+    if outage == "kill":
+        own_redis.start()
+    else:
+        own_redis.thaw()
+    with pytest.raises(LedgerUnavailable):
+        await ledger.take("a", charges)
+    now_s = 5.0
+    assert (await ledger.take("a", charges)).passes
+    await ledger.aclose()
+    said = "".join(capfd.readouterr())
+    assert said.count("limits_store_away") == 1
+    assert said.count("limits_store_back") == 1
+    assert PASSWORD not in said
