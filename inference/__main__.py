@@ -6,6 +6,7 @@ import sys
 
 import uvloop
 
+from credentials.errors import CredentialInvalid
 from inference.calibration import chosen_split
 from inference.errors import ModelInvalid
 from inference.metrics import Metrics
@@ -31,7 +32,7 @@ def main() -> None:
     logs.configure(settings.log_level)
     try:
         uvloop.run(_serve(settings))
-    except (ModelInvalid, PortTaken) as error:
+    except (ModelInvalid, PortTaken, CredentialInvalid) as error:
         _log.error("inference_cannot_start", detail=str(error))
         sys.exit(_EXIT_FAILURE)
 

@@ -8,6 +8,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from credentials.certificates import TlsFiles
+from inference.access import AccessInterceptor, read_tokens, server_credentials
 from inference.batch_queue import BatchQueue
 from inference.batcher import Batcher
 from inference.cores import usable_cores
@@ -56,6 +58,9 @@ class Server:
         settings: of the service.
         repository: loaded models.
         metrics: of the process.
+
+    Raises:
+        CredentialInvalid: a file of keys or certificates cannot be used.
     """
 
     def __init__(self, settings: Settings, repository: Repository, metrics: Metrics) -> None:
@@ -81,6 +86,10 @@ class Server:
         metrics.model_memory.set_function(lambda: float(repository.memory.held_bytes))
         metrics.models_loaded.set_function(lambda: float(repository.memory.loaded))
         self._server: grpc.aio.Server | None = None
+        tokens = settings.tokens_file
+        self._interceptors = [] if tokens is None else [AccessInterceptor(read_tokens(tokens))]
+        tls = _tls(settings)
+        self._credentials = None if tls is None else server_credentials(tls)
         self.port = 0
 
     async def start(self) -> None:
@@ -95,7 +104,7 @@ class Server:
             ("grpc.max_receive_message_length", message_bytes),
             ("grpc.max_send_message_length", message_bytes),
         ]
-        self._server = grpc.aio.server(options=options)
+        self._server = grpc.aio.server(options=options, interceptors=self._interceptors)
         add_EntityRecognizerServicer_to_server(self._servicer, self._server)
         add_GRPCInferenceServiceServicer_to_server(self._open_inference, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
@@ -108,7 +117,11 @@ class Server:
             reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
         address = f"{self._settings.host}:{self._settings.port}"
         try:
-            self.port = self._server.add_insecure_port(address)
+            self.port = (
+                self._server.add_insecure_port(address)
+                if self._credentials is None
+                else self._server.add_secure_port(address, self._credentials)
+            )
         except RuntimeError as error:
             raise PortTaken(f"cannot listen on {address}: INFERENCE_PORT moves it") from error
         self._batcher.start()
@@ -149,3 +162,9 @@ class Server:
         if settings.model_control != "poll" or repository.loader is None:
             return None
         return Watcher(repository, repository.loader, settings.poll_interval_s)
+
+
+def _tls(settings: Settings) -> TlsFiles | None:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    return TlsFiles(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)

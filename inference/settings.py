@@ -1,9 +1,9 @@
 """The settings of the inference service, read once from the environment (`INFERENCE_…`)."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _Port = Annotated[int, Field(ge=0, le=65535)]
@@ -78,6 +78,27 @@ class Settings(BaseSettings):
     drain_timeout_s: float = Field(20, ge=0, le=3600, description="for running calls at the end")
     reflection: bool = Field(True, description="let gRPC clients list the services")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    tokens_file: Path | None = Field(
+        None, description="keys of callers, TOML or JSON; with them only health needs none"
+    )
+    tls_cert_file: Path | None = Field(None, description="certificate to serve with, PEM")
+    tls_key_file: Path | None = Field(None, description="its private key, PEM")
+    tls_client_ca_file: Path | None = Field(
+        None, description="authority whose certificates callers must show (mTLS), PEM"
+    )
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        """Refuses half of what only works together."""
+        needs = (
+            ("tls_cert_file", "tls_key_file"),
+            ("tls_key_file", "tls_cert_file"),
+            ("tls_client_ca_file", "tls_cert_file"),
+        )
+        for field, needed in needs:
+            if getattr(self, field) and not getattr(self, needed):
+                raise ValueError(f"{_PREFIX}{field.upper()}: needs {_PREFIX}{needed.upper()} too")
+        return self
 
 
 class SettingsInvalid(Exception):
@@ -103,5 +124,10 @@ def read_settings() -> Settings:
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
         raise SettingsInvalid(
-            tuple(f"{_PREFIX}{str(p['loc'][0]).upper()}: {p['msg']}" for p in problems)
+            tuple(
+                f"{_PREFIX}{str(p['loc'][0]).upper()}: {p['msg']}"
+                if p["loc"]
+                else p["msg"].removeprefix("Value error, ")  # of `_check_pairs`
+                for p in problems
+            )
         ) from None
