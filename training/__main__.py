@@ -22,6 +22,7 @@ from training.publication import PublicationRefused
 from training.published_run import published_run
 from training.quantization_command import run_compare_quantization
 from training.recipe_options import command_of, recipe_of, recipe_parser
+from training.restoration import restore
 from training.run import TrainingInterrupted
 from training.search_command import Searching, run_searching
 from training.search_space import DEFAULT_SPACE, SpaceInvalid
@@ -29,6 +30,7 @@ from training.served_model import ServingFailed
 from training.speed import MEASURED_S
 from training.speed_command import run_speed
 from training.study import SearchRefused
+from training.temperature import calibrate
 from training.tracking import TrackingFailed
 from training.training_state import StateInvalid
 
@@ -70,27 +72,7 @@ def parser() -> argparse.ArgumentParser:
     named = argparse.ArgumentParser(add_help=False)
     named.add_argument("--name", default="ner-en", help="of the model")
 
-    kept = argparse.ArgumentParser(add_help=False)
-    kept.add_argument(
-        "--resume", action="store_true", help="go on with the run that was stopped in --run"
-    )
-    kept.add_argument(
-        "--state-steps",
-        type=int,
-        default=_STATE_STEPS,
-        metavar="STEPS",
-        help="write the state that --resume goes on from so often, and after each epoch",
-    )
-    kept.add_argument(
-        "--alias", default=_ALIAS, help="of the registered model: it moves to this run"
-    )
-    kept.add_argument(
-        "--no-tracking",
-        action="store_true",
-        help="keep nothing in MLflow; its store is mlflow.db beside --run, or the server that"
-        " MLFLOW_TRACKING_URI names",
-    )
-
+    kept = _kept_parser()
     target = argparse.ArgumentParser(add_help=False)
     target.add_argument("--version", default="", help="default: the next number")
     target.add_argument("--replace", action="store_true", help="overwrite the version")
@@ -110,6 +92,10 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     add = root.add_subparsers(dest="command", required=True, metavar="COMMAND").add_parser
     add("fine-tune", parents=[data, place, recipe, named, kept], help="data to checkpoint")
+    _add_restore(
+        add("restore", parents=[place], help="published version to checkpoint, if its own has gone")
+    )
+    add("calibrate", parents=[data, place], help="soften a checkpoint's scores, if none has yet")
     add("export", parents=[data, place], help="checkpoint to float32 ONNX, compared with it")
     quantize = add("quantize", parents=[place], help="float32 ONNX to int8 ONNX")
     quantize.set_defaults(data=".", data_cache=Path(), sets=(), drop_duplicates=False)
@@ -156,6 +142,30 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def _kept_parser() -> argparse.ArgumentParser:
+    kept = argparse.ArgumentParser(add_help=False)
+    kept.add_argument(
+        "--resume", action="store_true", help="go on with the run that was stopped in --run"
+    )
+    kept.add_argument(
+        "--state-steps",
+        type=int,
+        default=_STATE_STEPS,
+        metavar="STEPS",
+        help="write the state that --resume goes on from so often, and after each epoch",
+    )
+    kept.add_argument(
+        "--alias", default=_ALIAS, help="of the registered model: it moves to this run"
+    )
+    kept.add_argument(
+        "--no-tracking",
+        action="store_true",
+        help="keep nothing in MLflow; its store is mlflow.db beside --run, or the server that"
+        " MLFLOW_TRACKING_URI names",
+    )
+    return kept
+
+
 def _data_parser(*, is_required: bool) -> argparse.ArgumentParser:
     data = argparse.ArgumentParser(add_help=False)
     data.add_argument(
@@ -173,6 +183,11 @@ def _data_parser(*, is_required: bool) -> argparse.ArgumentParser:
         help="do not learn sentences that are also measured; else they are refused",
     )
     return data
+
+
+def _add_restore(restored: argparse.ArgumentParser) -> None:
+    restored.add_argument("--from", dest="version", type=Path, required=True, metavar="FOLDER")
+    restored.set_defaults(data=".", data_cache=Path(), sets=(), drop_duplicates=False)
 
 
 def _add_speed(speed: argparse.ArgumentParser) -> None:
@@ -240,6 +255,10 @@ def _run(options: argparse.Namespace) -> None:
     match options.command:
         case "fine-tune":
             _fine_tune(place, options)
+        case "restore":
+            restore(options.version, options.run)
+        case "calibrate":
+            print(f"temperature {calibrate(options.run, commands.dev_corpora(place)):g}")
         case "export":
             commands.run_export(place)
         case "quantize":

@@ -65,6 +65,7 @@ class TrainingRecord:
     device: str = "cpu"
     teachers: tuple[str, ...] = ()  # the commands that trained them
     temperature: float = 1.0  # that the logits are divided by, inside the classifier
+    restored_from: str = ""  # the published version whose int8 file gave the weights
 
 
 def save(

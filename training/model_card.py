@@ -44,7 +44,7 @@ type are right; what is found of a type that a set does not annotate counts neit
 |---|---|---|---|---|---|
 {quality}
 
-F1 before quantization is printed by `python -m training evaluate --data DIR --model
+{restored}F1 before quantization is printed by `python -m training evaluate --data DIR --model
 RUN/float32.onnx`, after `python -m training export --data DIR --run RUN`, which also prints how far
 the logits of that file are from the checkpoint's: {logit_difference:.1e} at most.
 
@@ -124,6 +124,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         data="\n".join(_data_row(entry) for entry in manifest["data"]),
         unlabelled=_unlabelled(manifest),
         **{key: training[key] for key in _TRAINING_KEYS},
+        restored=_restored(training.get("restored_from", "")),
         temperature=_temperature(training.get("temperature", 1.0)),
         teachers=_teachers(training.get("teachers", [])),
         licence=manifest["licence"],
@@ -184,6 +185,16 @@ def _unlabelled(manifest: Mapping[str, Any]) -> str:
                 f'model was taught\n"O or {kind}", not "O". '
             )
     return sentences
+
+
+def _restored(version: str) -> str:
+    if not version:
+        return ""
+    return (
+        f"The weights are those of the int8 file of {version}, restored by\n"
+        "`python -m training restore`: before quantization they are those numbers in float32, not"
+        "\nwhat training ended in. "
+    )
 
 
 def _temperature(temperature: float) -> str:

@@ -154,6 +154,7 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
             "patience": record.patience,
             "teachers": list(record.teachers),
             "temperature": record.temperature,
+            "restored_from": record.restored_from,
             "precision": record.precision,
             "device": record.device,
             "steps": record.steps,
