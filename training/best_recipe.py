@@ -55,7 +55,9 @@ def read_best(path: Path) -> BestRecipe:
     path = path / BEST_FILE if path.is_dir() else path
     try:
         content = json.loads(path.read_text("utf-8"))
-        best = BestRecipe(content["trial"], content["mean_f1"], Recipe(**content["recipe"]))
+        # JSON knows no tuples.
+        settings = {k: tuple(v) if type(v) is list else v for k, v in content["recipe"].items()}
+        best = BestRecipe(content["trial"], content["mean_f1"], Recipe(**settings))
     except OSError as error:
         raise BestRecipeInvalid(
             f"{path}: {error.strerror}; python -m training search writes it"

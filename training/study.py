@@ -1,5 +1,6 @@
 """The study: trials in a SQLite file, which outlives the command that runs them."""
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -57,10 +58,11 @@ def check_same(study: optuna.Study, folder: Path, conditions: Mapping[str, objec
         SearchRefused: they are not those of the first.
     """
     for name, condition in conditions.items():
+        written = json.loads(json.dumps(condition))
         known = study.user_attrs.get(name)
         if known is None:
-            study.set_user_attr(name, condition)
-        elif known != condition:
+            study.set_user_attr(name, written)
+        elif known != written:
             raise SearchRefused(
                 f"{folder}: was begun with another {name}: take that, or another --study"
             )
