@@ -4,6 +4,7 @@ import dataclasses
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from training.recipe import Recipe
 
@@ -56,7 +57,10 @@ def read_best(path: Path) -> BestRecipe:
     try:
         content = json.loads(path.read_text("utf-8"))
         # JSON knows no tuples.
-        settings = {k: tuple(v) if type(v) is list else v for k, v in content["recipe"].items()}
+        settings: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in content["recipe"].items()
+        }
         best = BestRecipe(content["trial"], content["mean_f1"], Recipe(**settings))
     except OSError as error:
         raise BestRecipeInvalid(

@@ -24,41 +24,45 @@ _ACTIVATION_LIMIT = 127
 _ACTIVATION_ZERO = 128
 # A column of zeros must not be divided by zero; no true weight is this small.
 _SMALLEST_PEAK = 1e-8
-# The least value of gelu, -0.16997 at x = -0.7518: rows after it need no look at their negatives.
-_GELU_DEPTH = 0.17
+# gelu is never below -0.16997 (at x = -0.7518): what comes out of it needs few integers for its
+# negatives, and has nearly twice as many for the rest. Its zero is this integer.
+_GELU_ZERO = 12
+_GELU_LIMIT = 255 - _GELU_ZERO
+_GELU_LEAST_SCALE = 0.17 / _GELU_ZERO  # so that the negatives always fit
 # The classifier is a thousandth of the work and the last step before the answer.
 _ALWAYS_FLOAT = frozenset({"classifier_weight"})
 # Below this a table of float32 costs less than the nodes that would restore it.
 SMALLEST_TABLE_ROWS = 1024
 
 _HEADER = '<ir_version: 10, opset_import: ["": 18, "com.microsoft": 1]>'
-_ACTIVATION = """
-rows (float[tokens, width] {x}) => (float[tokens] {x}_scale) {{
-    {peak}
-    {x}_scale = Div({x}_peak, activation_limit)
-    {x}_column = Unsqueeze({x}_scale, last_axis)
-    {x}_integers = QuantizeLinear<axis = 0>({x}, {x}_scale, activation_zeros)
-}}
-"""
 # A row of zeros gets the scale 0: whatever its integers are, their products are 0 again.
-_PEAK = """
+_SCALE = """
     {x}_sizes = Abs({x})
     {x}_peak = ReduceMax<keepdims = 0>({x}_sizes, last_axis)
+    {x}_scale = Div({x}_peak, activation_limit)
 """
-_GELU_PEAK = """
-    {x}_highest = ReduceMax<keepdims = 0>({x}, last_axis)
-    {x}_peak = Max({x}_highest, gelu_depth)
+_GELU_SCALE = """
+    {x}_peak = ReduceMax<keepdims = 0>({x}, last_axis)
+    {x}_peak_scale = Div({x}_peak, gelu_limit)
+    {x}_scale = Max({x}_peak_scale, gelu_least_scale)
+"""
+_ACTIVATION = """
+rows (float[tokens, width] {x}) => (float[tokens] {x}_scale) {{
+    {scale}
+    {x}_column = Unsqueeze({x}_scale, last_axis)
+    {x}_integers = QuantizeLinear<axis = 0>({x}, {x}_scale, {kind}_zeros)
+}}
 """
 _ZEROS = """
-zeros (float[tokens, width] {x}) => (uint8[tokens] activation_zeros) {{
-    activation_count = Shape<start = 0, end = 1>({x})
-    activation_zeros = Expand(activation_zero_row, activation_count)
+zeros (float[tokens, width] {x}) => (uint8[tokens] {kind}_zeros) {{
+    {kind}_count = Shape<start = 0, end = 1>({x})
+    {kind}_zeros = Expand({kind}_zero_row, {kind}_count)
 }}
 """
 _PRODUCT = """
 product (float[tokens, width] {x}) => (float[tokens, width] {y}) {{
     {y}_rows = com.microsoft.MatMulIntegerToFloat
-        ({x}_integers, {w}_int8, one, {w}_scales, activation_zero)
+        ({x}_integers, {w}_int8, one, {w}_scales, {kind}_zero)
     {y} = Mul({y}_rows, {x}_column)
 }}
 """
@@ -131,6 +135,7 @@ def quantized(
     nodes: list[onnx.NodeProto] = []
     added: dict[str, NDArray[np.generic]] = _shared_tensors()
     quantized_rows: set[str] = set()
+    kinds_with_zeros: set[str] = set()
     producers = {output: node.op_type for node in model.graph.node for output in node.output}
     for node in model.graph.node:
         weight = _constant_of(node, tensors, smallest_table_rows)
@@ -143,11 +148,14 @@ def quantized(
             nodes += _nodes(_LOOKUP, names | {"x": node.input[1]})
         else:
             part = quantize_columns(tensors[weight], WEIGHT_LIMIT)
-            # Products of the same input, as query, key and value, share its integers.
+            names["kind"] = _kind(producers[node.input[0]])
+            # The zeros of a kind are made once, as are the integers of what is multiplied twice.
+            if names["kind"] not in kinds_with_zeros:
+                kinds_with_zeros.add(names["kind"])
+                nodes += _nodes(_ZEROS, names | {"x": node.input[0]})
             if node.input[0] not in quantized_rows:
-                zeros = [] if quantized_rows else _nodes(_ZEROS, {"x": node.input[0]})
                 quantized_rows.add(node.input[0])
-                nodes += zeros + _activation(node.input[0], producers[node.input[0]])
+                nodes += _activation(node.input[0], names["kind"])
             nodes += _nodes(_PRODUCT, names | {"x": node.input[0]})
         added |= {f"{weight}_int8": part.integers, f"{weight}_scales": part.scales}
     result = onnx.ModelProto()
@@ -197,10 +205,15 @@ def _constant_of(
     return name if not is_table or len(tensor) >= smallest_table_rows else None
 
 
-def _activation(x: str, producer: str) -> list[onnx.NodeProto]:
-    """The nodes that make rows integers, from the operator that makes the rows."""
-    peak = _GELU_PEAK if producer == "BiasGelu" else _PEAK
-    return _nodes(_ACTIVATION.replace("{peak}", peak), {"x": x})
+def _kind(producer: str) -> str:
+    """How rows are made integers, by the operator that makes the rows."""
+    return "gelu" if producer == "BiasGelu" else "activation"
+
+
+def _activation(x: str, kind: str) -> list[onnx.NodeProto]:
+    """The nodes that make rows integers."""
+    template = _ACTIVATION.replace("{scale}", _GELU_SCALE if kind == "gelu" else _SCALE)
+    return _nodes(template, {"x": x, "kind": kind})
 
 
 def _tensors(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
@@ -214,7 +227,10 @@ def _shared_tensors() -> dict[str, NDArray[np.generic]]:
         "activation_zero_row": np.array([_ACTIVATION_ZERO], dtype=np.uint8),
         "one_axis": np.array([-1], dtype=np.int64),
         "activation_limit": np.array(_ACTIVATION_LIMIT, dtype=np.float32),
-        "gelu_depth": np.array(_GELU_DEPTH, dtype=np.float32),
+        "gelu_zero": np.array(_GELU_ZERO, dtype=np.uint8),
+        "gelu_zero_row": np.array([_GELU_ZERO], dtype=np.uint8),
+        "gelu_limit": np.array(_GELU_LIMIT, dtype=np.float32),
+        "gelu_least_scale": np.array(_GELU_LEAST_SCALE, dtype=np.float32),
         "last_axis": np.array([-1], dtype=np.int64),
     }
 
