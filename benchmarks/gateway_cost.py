@@ -43,7 +43,7 @@ class _ReadyAnswer(InferenceClient):
         self, request: pb.RecognizeRequest, timeout_s: float, request_id: str
     ) -> pb.RecognizeResponse:
         results = [pb.TextResult(entities=_ENTITIES)] * len(request.texts)
-        response = pb.RecognizeResponse(model="ner-en", version="1", results=results)
+        response = pb.RecognizeResponse(model="ner-en", version="2", results=results)
         return pb.RecognizeResponse.FromString(response.SerializeToString())
 
 

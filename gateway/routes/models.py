@@ -19,7 +19,7 @@ _MODEL: Final = {
     "live_version": "1",
     "versions": [
         {
-            "version": "1",
+            "version": "2",
             "state": "READY",
             "detail": "",
             "live": True,
