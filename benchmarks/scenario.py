@@ -14,6 +14,8 @@ _MOST_STREAMS = 4
 # Enough that an arrival seldom finds all taken while the service keeps up.
 _OPEN_CONNECTIONS = 128
 _OPEN_SHARES = (0.5, 0.8)
+# About a second of work for two cores.
+_TEXTS_A_WINDOW = 1_024
 
 
 class Kind(StrEnum):
@@ -54,6 +56,15 @@ class Scenario:
         if self.ceiling_share is None:
             return "closed"
         return f"open, {self.ceiling_share:.0%} of the ceiling"
+
+    @property
+    def rounds(self) -> int:
+        """How many times as long as others it is measured.
+
+        Calls that share the service end together: with thousands of texts under way a window of
+        the usual length may see none of them end.
+        """
+        return max(1, self.callers * self.texts_per_call // _TEXTS_A_WINDOW)
 
     @property
     def depth(self) -> int:

@@ -89,6 +89,7 @@ class Suite:
             connections=scenario.connections,
             depth=scenario.depth,
             texts_per_call=scenario.texts_per_call,
+            measure_s=self.size.measure_s * scenario.rounds,
             rate_per_s=None
             if share is None
             else share * meter.ceilings()[scenario.corpus].rate_per_s,
