@@ -1,7 +1,6 @@
 """The connection to the inference service."""
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
@@ -10,6 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway.channel import ChannelFiles, ChannelSecurity
 from gateway.recognition_stream import RecognitionStream
 from gateway.rpc_status import error_from_call
+from gateway.service_config import service_config
 from protos.inference.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from protos.ner.v1 import entity_recognizer_pb2_grpc as pb_grpc
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
-_SERVICE_CONFIG: Final = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
-
 # A server that is back must be found within about a second. Between attempts calls fail at once
 # (wait_for_ready stays off): waiting would only hide the outage and pile up requests.
 _FIRST_BACKOFF_MS: Final = 100
@@ -33,9 +31,10 @@ _MAX_BACKOFF_MS: Final = 1000
 _CONNECT_TIMEOUT_MS: Final = 1000
 # A restarted container has a new address; gRPC's default asks for it every 30 s at most.
 _DNS_INTERVAL_MS: Final = 1000
-# Well above the least interval that ordinary servers and proxies permit; only while calls run.
-_KEEPALIVE_INTERVAL_MS: Final = 60_000
-_KEEPALIVE_TIMEOUT_MS: Final = 10_000
+# A replica that stands still, or a network that swallows everything, is found within 20 s, when a
+# request of 30 s can still be asked of another. The inference service permits a ping every 10 s.
+_KEEPALIVE_INTERVAL_MS: Final = 15_000
+_KEEPALIVE_TIMEOUT_MS: Final = 5_000
 
 # A method of a stub.
 UnaryCall = grpc.aio.UnaryUnaryMultiCallable
@@ -222,7 +221,9 @@ class InferenceClient:
 
     def _options(self) -> list[tuple[str, Any]]:
         return [
-            ("grpc.service_config", _SERVICE_CONFIG),
+            ("grpc.service_config", service_config()),
+            # A call that is larger than this cannot be repeated; gRPC's default is 256 KiB.
+            ("grpc.per_rpc_retry_buffer_size", self._max_message_bytes),
             ("grpc.service_config_disable_resolution", 1),
             ("grpc.initial_reconnect_backoff_ms", _FIRST_BACKOFF_MS),
             ("grpc.max_reconnect_backoff_ms", _MAX_BACKOFF_MS),

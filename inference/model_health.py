@@ -1,4 +1,4 @@
-"""`grpc.health.v1` for the service and for each model, as the repository changes."""
+"""`grpc.health.v1` for the process, the service and each model, as they change."""
 
 import asyncio
 
@@ -9,6 +9,10 @@ from inference.repository import Repository
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+# What clients that balance by themselves watch: whether to send calls to this process at all,
+# whatever models it has. The gateway holds the same name.
+REPLICA = "nerve.replica"
 
 
 class ModelHealth:
@@ -24,6 +28,7 @@ class ModelHealth:
         self._repository = repository
         self._services = ("", *services)
         self._told: dict[str, bool] = {}
+        self._able = True
         self._changed = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
 
@@ -32,6 +37,11 @@ class ModelHealth:
         self._repository.on_change = self._changed.set
         await self._tell()
         self._following = asyncio.create_task(self._follow())
+
+    def declare(self, *, able: bool) -> None:
+        """Says whether the process is able to answer; while it is not, nothing of it is healthy."""
+        self._able = able
+        self._changed.set()
 
     async def enter_graceful_shutdown(self) -> None:
         """Declares that nothing answers any more, for good."""
@@ -48,8 +58,8 @@ class ModelHealth:
             await self._tell()
 
     async def _tell(self) -> None:
-        names = self._repository.served_names()
-        now = dict.fromkeys(self._told, False)
+        names = self._repository.served_names() if self._able else []
+        now = dict.fromkeys(self._told, False) | {REPLICA: self._able}
         now |= dict.fromkeys(self._services, bool(names)) | dict.fromkeys(names, True)
         for name, answers in now.items():
             if self._told.get(name) != answers:

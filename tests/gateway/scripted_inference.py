@@ -10,6 +10,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]  # stubs lack it
 
+from gateway.service_config import REPLICA_HEALTH
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from protos.ner.v1 import entity_recognizer_pb2_grpc as pb_grpc
 
@@ -140,8 +141,9 @@ class ScriptedInference(pb_grpc.EntityRecognizerServicer):
             self._server = None
 
     async def set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        """Say whether the server as a whole serves."""
+        """Say whether the server as a whole serves, and so whether it takes calls at all."""
         await self._health.set("", status)
+        await self._health.set(REPLICA_HEALTH, status)
 
     async def Recognize(  # noqa: N802 - the .proto's name
         self, request: pb.RecognizeRequest, context: Context
