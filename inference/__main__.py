@@ -1,6 +1,7 @@
 """`python -m inference`: reads the settings, loads the models and serves until told to stop."""
 
 import asyncio
+import os
 import signal
 import sys
 
@@ -59,10 +60,21 @@ async def _serve(settings: Settings) -> None:
         raise PortTaken(f"cannot listen on {address}: INFERENCE_METRICS_PORT moves it") from error
     try:
         await server.start()
-        await stop.wait()
-        await server.drain()
+        if not await _ends(server, stop) or not await server.drain():
+            # A thread that hangs in a run can neither be stopped nor joined, so the process cannot
+            # end in good order. Whoever called is told by the broken connection, and asks again.
+            os._exit(_EXIT_FAILURE)
     finally:
         exposition.close()
+
+
+async def _ends(server: Server, stop: asyncio.Event) -> bool:
+    """Waits for the end; whether it was asked for, and not forced by a worker that hangs."""
+    asked = asyncio.create_task(stop.wait())
+    given_up = asyncio.create_task(server.given_up())
+    await asyncio.wait({asked, given_up}, return_when=asyncio.FIRST_COMPLETED)
+    given_up.cancel()
+    return asked.done()
 
 
 if __name__ == "__main__":

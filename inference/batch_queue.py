@@ -201,6 +201,20 @@ class BatchQueue:
         """Predicted nanoseconds of one worker for all that waits, in full batches."""
         return sum(self._work_ns(lane, lane.waiting_tokens) for lane in self._lanes())
 
+    def wait_ns(self, session: Runnable | None = None) -> float:
+        """Predicted nanoseconds of one worker before an interactive call that comes now is done.
+
+        Counted is what has its turn before the last window of an ordinary call, as `lane` knows it:
+        of a book that waits only its beginning, because the rest lets others pass. Other models
+        take as much time as this one until they have nothing left; bulk takes a tenth, left out.
+
+        Args:
+            session: the model that is asked for; none: whichever waits longest.
+        """
+        waits = {s: self._near_ns(b) for s, b in self._backlogs.items()}
+        own = waits.get(session, 0.0) if session is not None else max(waits.values(), default=0.0)
+        return sum(min(own, wait) for wait in waits.values())
+
     def is_hopeless(self, entries: Sequence[Entry], now_ns: int, workers: int) -> bool:
         """Whether a call of these windows can clearly not be answered by its deadline.
 
@@ -235,6 +249,10 @@ class BatchQueue:
         if first.priority is Priority.BULK and now_ns < self._short_until_ns:
             run_ns = _SHORT_RUN_SENTENCES * lane.costs.costs.of(_SENTENCE_TOKENS)
         return lane.form(first, Bounds(min(self.batch_tokens, share), run_ns), now_ns, late)
+
+    def _near_ns(self, backlog: _Backlog) -> float:
+        lane = backlog.lanes[Priority.INTERACTIVE]
+        return self._work_ns(lane, lane.near_tokens) if lane.near_tokens else 0.0
 
     def _work_ns(self, lane: Lane, tokens: int) -> float:
         """Least time of one worker for so many tokens: full batches without padding."""

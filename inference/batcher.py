@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +17,14 @@ import numpy as np
 from inference.core import Priority
 from inference.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
 from inference.reply import WindowScores
+from inference.run_watch import RunWatch
 from telemetry import logs
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
     from inference.batch_queue import BatchQueue, Take
     from inference.cost_model import Costs
@@ -34,6 +38,18 @@ _LEAST_RETRY_S = 0.05
 _NS_PER_S = 1_000_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """What a batcher takes for too long, in nanoseconds."""
+
+    max_wait_ns: int | None = None  # predicted wait of an interactive call; none: any
+    hang_ns: int = 10 * _NS_PER_S  # the least time of a run that hangs
+    look_ns: int = _NS_PER_S // 4  # about how often `hanging` is asked
+
+
+_PATIENCE = Patience()
+
+
 class Batcher:
     """Owns the worker threads; entries come from an event loop, outcomes go back to it.
 
@@ -42,6 +58,7 @@ class Batcher:
         workers: concurrent model runs; at least 1.
         metrics: where runs are counted.
         clock_ns: monotonic nanoseconds.
+        patience: what counts as too long.
     """
 
     def __init__(
@@ -50,8 +67,11 @@ class Batcher:
         workers: int,
         metrics: Metrics,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        patience: Patience = _PATIENCE,
     ) -> None:
         self._queue = queue
+        self._max_wait_ns = patience.max_wait_ns
+        self._watch = RunWatch(patience.hang_ns, patience.look_ns)
         self._metrics = metrics
         self._clock_ns = clock_ns
         self._changed = threading.Condition()
@@ -85,13 +105,19 @@ class Batcher:
             priority: of the call.
 
         Raises:
-            QueueFull: so many tokens more may not wait now.
+            QueueFull: so many tokens more may not wait now, or the wait would be too long.
         """
         excess = self._queue.excess_tokens(max(tokens, 1), session, priority)
         if excess > 0:
             # All that waits drains at one rate; the part that is too much, at the same.
             waiting = max(self._queue.waiting_tokens, excess)
             raise QueueFull(max(_LEAST_RETRY_S, self._drain_s() * excess / waiting))
+        if self._max_wait_ns is not None and priority is Priority.INTERACTIVE:
+            # However large the call itself is: one that meets nobody is always admitted.
+            with self._changed:
+                wait_ns = self._queue.wait_ns(session) / len(self._threads)
+            if wait_ns > self._max_wait_ns:
+                raise QueueFull(max(_LEAST_RETRY_S, (wait_ns - self._max_wait_ns) / _NS_PER_S))
 
     def submit(self, entries: Sequence[Entry]) -> None:
         """Queues all entries of a call, or none.
@@ -125,16 +151,29 @@ class Batcher:
         if dropped:
             self._metrics.dropped("abandoned", dropped)
 
-    def close(self) -> None:
-        """Refuses what still waits, lets the runs end and joins the workers; may be repeated."""
+    def hanging(self, now_ns: int) -> int:
+        """How many workers hang in a run; only for one caller, about every `Patience.look_ns`."""
+        return self._watch.hanging(now_ns)
+
+    def close(self, timeout_s: float | None = None) -> bool:
+        """Refuses what still waits, lets the runs end and joins the workers; may be repeated.
+
+        Args:
+            timeout_s: the most time for that; a run that hangs is left to itself.
+
+        Returns:
+            Whether every worker has ended.
+        """
         with self._changed:
             self._closing = True
             left = self._queue.drain()
             self._changed.notify_all()
         _deliver([(entry, Draining()) for entry in left])
+        end_s = None if timeout_s is None else time.monotonic() + timeout_s
         for thread in self._threads:
             if thread.is_alive():
-                thread.join()
+                thread.join(None if end_s is None else max(0.0, end_s - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
         while (taken := self._next()) is not None:
@@ -177,13 +216,25 @@ class Batcher:
         for row, entry in enumerate(batch):
             ids[row, : entry.tokens] = entry.ids
             mask[row, : entry.tokens] = 1
-        logits = batch[0].session.run(ids, mask)
+        worker = threading.get_ident()
+        self._watch.begin(worker, self._predicted_ns(batch, ids.size), started_ns)
+        try:
+            logits = batch[0].session.run(ids, mask)
+        finally:
+            self._watch.end(worker)
         took_ns = self._clock_ns() - started_ns
+        _check_finite(logits, mask)
         self._measure(batch, ids.size, took_ns)
         return [
             WindowScores(logits[row, : entry.tokens], started_ns - entry.queued_ns, took_ns)
             for row, entry in enumerate(batch)
         ]
+
+    def _predicted_ns(self, batch: list[Entry], padded_tokens: int) -> float:
+        tokens = sum(entry.tokens for entry in batch)
+        with self._changed:
+            costs = self._queue.costs(batch[0].session).costs
+        return costs.of(tokens, len(batch), padded_tokens - tokens)
 
     def _measure(self, batch: list[Entry], padded_tokens: int, took_ns: int) -> None:
         lengths = [entry.tokens for entry in batch]
@@ -201,6 +252,18 @@ class Batcher:
         """The fitted costs of each model that has run."""
         with self._changed:
             return {name: self._queue.costs(s).costs for s, name in self._models.items()}
+
+
+def _check_finite(logits: NDArray[np.float32], mask: NDArray[np.int64]) -> None:
+    """Refuses scores from which no label can be told; those of padding may be anything.
+
+    Minus infinity alone is a score: of a label that the model rules out.
+
+    Raises:
+        FloatingPointError: a token's best score is not a number, or not finite.
+    """
+    if not (np.isfinite(logits.max(axis=2)) | (mask == 0)).all():
+        raise FloatingPointError("the model gave scores that are not finite")
 
 
 def _deliver(outcomes: Sequence[tuple[Entry, Outcome]]) -> None:

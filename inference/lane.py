@@ -40,6 +40,8 @@ _LEAST_PROGRESS = 1 / 32
 _HOPELESS_SHARE = 0.5
 # Abandoned entries beyond those that wait; more, and they are swept out before their turn.
 _MOST_DEAD = 64
+# What the gateway joins into one call, by default.
+_ORDINARY_WINDOWS = 8
 
 
 class Lane(Flow):
@@ -56,6 +58,7 @@ class Lane(Flow):
         "_number",
         "costs",
         "due_tokens",
+        "near_tokens",
         "waiting_entries",
         "waiting_tokens",
     )
@@ -66,6 +69,7 @@ class Lane(Flow):
         self.waiting_tokens = 0
         self.waiting_entries = 0
         self.due_tokens = 0  # of first windows: what is served before a call that comes now
+        self.near_tokens = 0  # of the first windows of calls: before the last of an ordinary one
         self._heaps: dict[int, list[tuple[float, int, Entry]]] = {}  # by length class, none empty
         self._clock = 0.0
         self._number = 0  # breaks ties in order of arrival
@@ -136,7 +140,8 @@ class Lane(Flow):
         for entry in entries:
             entry.waiting = False
         self._heaps.clear()
-        self.waiting_tokens = self.waiting_entries = self.due_tokens = self._dead = 0
+        self.waiting_tokens = self.waiting_entries = self._dead = 0
+        self.due_tokens = self.near_tokens = 0
         return entries
 
     def _join(self, length_class: int, batch: Batch, now_ns: int, late: list[Entry]) -> bool:
@@ -181,6 +186,8 @@ class Lane(Flow):
         self.waiting_tokens += sign * entry.tokens
         if entry.index == 0:
             self.due_tokens += sign * entry.tokens
+        if entry.index < _ORDINARY_WINDOWS:
+            self.near_tokens += sign * entry.tokens
 
     def _sweep(self) -> None:
         """Removes the dead from every heap."""

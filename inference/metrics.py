@@ -103,6 +103,11 @@ class Metrics:
             "Predicted time until the workers have run all that waits now.",
             registry=self.registry,
         )
+        self.hanging_workers = Gauge(
+            "inference_hanging_workers",
+            "Workers whose run takes so long that it is taken to hang.",
+            registry=self.registry,
+        )
         self.costs = CostGauges()
         self.registry.register(self.costs)
         self._shadow = Counter(

@@ -11,7 +11,7 @@ from grpc_reflection.v1alpha import reflection
 from credentials.certificates import TlsFiles
 from inference.access import AccessInterceptor, read_tokens, server_credentials
 from inference.batch_queue import BatchQueue
-from inference.batcher import Batcher
+from inference.batcher import Batcher, Patience
 from inference.cores import usable_cores
 from inference.engine import Engine, Limits
 from inference.metrics import Metrics
@@ -22,6 +22,7 @@ from inference.servicers.entity_recognizer import RecognizerServicer
 from inference.servicers.open_inference import OpenInferenceServicer
 from inference.settings import Settings
 from inference.shadow import Shadow
+from inference.watchdog import LOOK_S, Watchdog
 from inference.watcher import Watcher
 from protos.inference import open_inference_pb2
 from protos.inference.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
@@ -33,6 +34,9 @@ _log = logs.get_logger(__name__)
 
 SERVICE = entity_recognizer_pb2.DESCRIPTOR.services_by_name["EntityRecognizer"].full_name
 OPEN_INFERENCE = open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+
+_NS_PER_S = 1_000_000_000
+_NS_PER_MS = 1_000_000
 
 _CHANNEL_OPTIONS = (
     # Clients may ping every 10 s, also while idle; the default punishes that with GOAWAY.
@@ -69,7 +73,12 @@ class Server:
         queue = BatchQueue(
             settings.batch_tokens, settings.queue_tokens, settings.model_queue_tokens or None
         )
-        self._batcher = Batcher(queue, workers, metrics)
+        patience = Patience(
+            max_wait_ns=settings.max_wait_ms * _NS_PER_MS or None,
+            hang_ns=int(settings.hang_s * _NS_PER_S),
+            look_ns=int(LOOK_S * _NS_PER_S),
+        )
+        self._batcher = Batcher(queue, workers, metrics, patience=patience)
         limits = Limits(settings.max_texts, settings.max_text_chars, settings.queue_tokens)
         self._engine = Engine(repository, self._batcher, limits)
         self._servicer = RecognizerServicer(self._engine, metrics, settings.stream_pending_items)
@@ -82,7 +91,13 @@ class Server:
         )
         self._repository = repository
         self._watcher = self._make_watcher(settings, repository)
-        self._watching: asyncio.Task[None] | None = None
+        self._watchdog = Watchdog(
+            self._batcher,
+            metrics,
+            lambda able: self._health.declare(able=able),
+            settings.hang_exit_s,
+        )
+        self._watching: list[asyncio.Task[None]] = []
         metrics.model_memory.set_function(lambda: float(repository.memory.held_bytes))
         metrics.models_loaded.set_function(lambda: float(repository.memory.loaded))
         self._server: grpc.aio.Server | None = None
@@ -127,19 +142,30 @@ class Server:
         self._batcher.start()
         await self._server.start()
         await self._health.start()
+        self._watching.append(asyncio.create_task(self._watchdog.run()))
         if self._watcher is not None:
-            self._watching = asyncio.create_task(self._watcher.run())
+            self._watching.append(asyncio.create_task(self._watcher.run()))
         _log.info("inference_listening", address=f"{self._settings.host}:{self.port}")
 
-    async def drain(self) -> None:
-        """Refuses new calls, lets those that run end within the drain timeout, and stops."""
+    async def given_up(self) -> None:
+        """Waits until a worker has hung for so long that only a new process helps."""
+        await self._watchdog.given_up.wait()
+
+    async def drain(self) -> bool:
+        """Refuses new calls, lets those that run end within the drain timeout, and stops.
+
+        Returns:
+            Whether every worker has ended; one that hangs cannot be stopped.
+        """
         _log.info("inference_draining", timeout_s=self._settings.drain_timeout_s)
         await self._health.enter_graceful_shutdown()
+        # Whoever watches the health sends its calls elsewhere before the first is refused.
+        await asyncio.sleep(self._settings.lame_duck_s)
         self._servicer.drain()
         self._open_inference.drain()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
         # From here on the transport refuses calls; those it has taken are answered.
         if self._server is not None:
             await self._server.stop(self._settings.drain_timeout_s)
@@ -147,9 +173,12 @@ class Server:
         await self._repository.aclose()
         # Joining the workers waits for the runs that have begun: not on the event loop.
         with ThreadPoolExecutor(1) as closer:
-            await asyncio.get_running_loop().run_in_executor(closer, self._batcher.close)
+            all_ended = await asyncio.get_running_loop().run_in_executor(
+                closer, self._batcher.close, self._settings.drain_timeout_s
+            )
         self._engine.close()
         _log.info("inference_stopped")
+        return all_ended
 
     @staticmethod
     def _make_control(settings: Settings, repository: Repository) -> ModelControl | None:

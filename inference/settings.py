@@ -68,6 +68,16 @@ class Settings(BaseSettings):
         description="most tokens that may wait for one model while it has others waiting;"
         " 0: three quarters of the queue",
     )
+    max_wait_ms: int = Field(
+        1_000,
+        ge=0,
+        description="longest predicted wait of an interactive call, or it is refused; 0: any",
+    )
+    # Thousands of times what a run of the shipped model takes, and below the gateway's deadline.
+    hang_s: float = Field(10, gt=0, description="the least time after which a run may hang")
+    hang_exit_s: float = Field(
+        30, ge=0, description="the process ends when a run hangs for so long; 0: never"
+    )
     max_texts: int = Field(256, ge=1, le=10_000, description="texts in one call")
     max_text_chars: int = Field(200_000, ge=1, description="code points in one text")
     # Some three batches for each of two workers; what a slow reader can make the service hold.
@@ -76,6 +86,10 @@ class Settings(BaseSettings):
     )
     max_message_bytes: int = Field(64 * _MIB, ge=1024, description="one gRPC message")
     drain_timeout_s: float = Field(20, ge=0, le=3600, description="for running calls at the end")
+    # Whoever watches the health learns of the end within milliseconds, and sends no more calls.
+    lame_duck_s: float = Field(
+        0.2, ge=0, le=60, description="between saying that it ends and refusing calls"
+    )
     reflection: bool = Field(True, description="let gRPC clients list the services")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     tokens_file: Path | None = Field(

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from inference.batch_queue import BatchQueue
-from inference.batcher import Batcher
+from inference.batcher import Batcher, Patience
 from inference.core import Priority
 from inference.cost_model import PRIOR
 from inference.entry import Entry
@@ -19,6 +19,7 @@ from inference.metrics import Metrics
 from inference.reply import Reply, WindowScores
 
 POISON = 666
+NO_NUMBER = 667  # a window with it makes every score of its batch NaN
 
 
 class GatedSession:
@@ -37,7 +38,8 @@ class GatedSession:
         self.batches.append(len(ids))
         if (ids == POISON).any():
             raise RuntimeError("poison")
-        return (ids * mask)[..., None].astype(np.float32)
+        scores = (ids * mask)[..., None].astype(np.float32)
+        return scores * np.nan if (ids == NO_NUMBER).any() else scores
 
 
 class FakeClock:
@@ -81,9 +83,11 @@ def make_batcher() -> Iterator[MakeBatcher]:
         limit_tokens: int = 10_000,
         metrics: Metrics | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        patience: Patience | None = None,
     ) -> Batcher:
         queue = BatchQueue(256, limit_tokens)
-        batcher = Batcher(queue, workers, metrics or Metrics(), clock_ns)
+        patience = patience or Patience()
+        batcher = Batcher(queue, workers, metrics or Metrics(), clock_ns, patience)
         batcher.start()
         made.append(batcher)
         return batcher
@@ -328,3 +332,90 @@ async def test_workers_run_at_the_same_time(
     for reply in replies:
         outcomes = await asyncio.wait_for(reply.outcomes(), 10)
         assert isinstance(outcomes[0], WindowScores)
+
+
+async def test_a_window_whose_scores_are_no_numbers_fails_alone(
+    make_batcher: MakeBatcher, session: GatedSession
+) -> None:
+    """Even where it makes the scores of its neighbours no numbers either: no garbage, no loss."""
+    session.gate.clear()
+    batcher = make_batcher()
+    _, first = call(session, [1] * 8)
+    batcher.submit(first)
+    await asyncio.to_thread(session.entered.wait, 10)
+    reply, entries = call(session, [1, 2], [3, NO_NUMBER], [4, 5])
+    batcher.submit(entries)
+    session.gate.set()
+    one, guilty, other = await asyncio.wait_for(reply.outcomes(), 10)
+    assert isinstance(guilty, InferenceFailed)
+    assert isinstance(one, WindowScores)
+    assert isinstance(other, WindowScores)
+    assert one.logits[:, 0].tolist() == [1, 2]
+    assert other.logits[:, 0].tolist() == [4, 5]
+
+
+async def test_scores_of_padding_may_be_anything(make_batcher: MakeBatcher) -> None:
+    class NoPadding(GatedSession):
+        def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+            scores = super().run(ids, mask)
+            scores[mask == 0] = np.nan
+            return scores
+
+    session = NoPadding()
+    reply, entries = call(session, [1, 2, 3], [4])
+    make_batcher().submit(entries)
+    outcomes = await asyncio.wait_for(reply.outcomes(), 10)
+    assert all(isinstance(outcome, WindowScores) for outcome in outcomes)
+
+
+async def test_a_worker_that_hangs_is_seen_until_its_run_ends(
+    make_batcher: MakeBatcher, session: GatedSession
+) -> None:
+    session.gate.clear()
+    batcher = make_batcher(patience=Patience(hang_ns=0, look_ns=10**18))
+    reply, entries = call(session, [1] * 8)
+    batcher.submit(entries)
+    await asyncio.to_thread(session.entered.wait, 10)
+    now_ns = time.monotonic_ns()
+    assert [batcher.hanging(now_ns), batcher.hanging(now_ns + 10**12)] == [0, 1]
+    session.gate.set()
+    await asyncio.wait_for(reply.outcomes(), 10)
+    assert batcher.hanging(now_ns + 2 * 10**12) == 0
+
+
+async def test_closing_waits_for_a_run_that_hangs_only_as_long_as_it_is_told(
+    make_batcher: MakeBatcher, session: GatedSession
+) -> None:
+    session.gate.clear()
+    batcher = make_batcher()
+    _, entries = call(session, [1] * 8)
+    batcher.submit(entries)
+    await asyncio.to_thread(session.entered.wait, 10)
+    await asyncio.to_thread(batcher.close, 0.01)
+    assert not session.gate.is_set(), "it still runs"
+    session.gate.set()
+
+
+async def test_an_interactive_call_that_would_wait_too_long_is_refused_however_small_it_is(
+    make_batcher: MakeBatcher, session: GatedSession
+) -> None:
+    """Bulk waits; a call that meets nobody is admitted, however large; a book lets others pass."""
+    session.gate.clear()
+    batcher = make_batcher(patience=Patience(max_wait_ns=int(PRIOR.of(1_000))))
+    _, running = call(session, [1] * 8)
+    batcher.submit(running)
+    await asyncio.to_thread(session.entered.wait, 10)
+    _, book = call(session, *[[1] * 50 for _ in range(100)])
+    batcher.submit(book)
+    for _ in range(2):
+        _, entries = call(session, *[[1] * 50 for _ in range(8)])
+        batcher.submit(entries)
+    _, entries = call(session, [1])
+    with pytest.raises(QueueFull) as refused:
+        batcher.submit(entries)
+    assert refused.value.retry_after_s > 0
+    _, bulk = call(session, [1], priority=Priority.BULK)
+    batcher.submit(bulk)
+    batcher.abandon(book)
+    batcher.submit(entries)
+    session.gate.set()
