@@ -216,7 +216,9 @@ def _refuse(askers: Iterable[_Asker], error: Exception) -> None:
 
 def _log_failure(call: _Call, call_id: str, error: GatewayError) -> None:
     if len(call.askers) > 1:
-        _LOG.warning(
+        # Under overload a line for each refusal would take the time of answers; they are counted.
+        log = _LOG.debug if error.reason is Reason.QUEUE_FULL else _LOG.warning
+        log(
             "joined_call_failed",
             request_id=call_id,
             reason=error.reason,

@@ -68,8 +68,10 @@ class Settings(BaseSettings):
         description="most tokens that may wait for one model while it has others waiting;"
         " 0: three quarters of the queue",
     )
+    # Some 500 callers of sentences at a time on two cores; without it those of three times the peak
+    # waited for 34 s (`python -m benchmarks.overload`, docs/adr/0016).
     max_wait_ms: int = Field(
-        1_000,
+        500,
         ge=0,
         description="longest predicted wait of an interactive call, or it is refused; 0: any",
     )
