@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
-# A server that is back must be found within about a second. Between attempts calls fail at once
+# A server that is back must be found before the last repetition of a call (`service_config`), so
+# that the next may be restarted as soon as it listens. Between attempts calls fail at once
 # (wait_for_ready stays off): waiting would only hide the outage and pile up requests.
 _FIRST_BACKOFF_MS: Final = 100
-_MAX_BACKOFF_MS: Final = 1000
+_MAX_BACKOFF_MS: Final = 250
 # gRPC's name for the least time that one attempt to connect may take.
 _CONNECT_TIMEOUT_MS: Final = 1000
 # A restarted container has a new address; gRPC's default asks for it every 30 s at most.

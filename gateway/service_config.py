@@ -30,14 +30,14 @@ _REPEATABLE: Final = {
     ),
 }
 
-# Another replica is asked after some 10 ms: long enough for the channel to have noticed which of
-# them is gone. The fourth attempt comes some 130 ms after the first; a replica that starts needs
-# seconds, and for so long nobody is kept waiting.
+# Another replica is asked after some 20 ms: long enough for the channel to have noticed which of
+# them is gone. The fourth attempt comes some 420 ms after the first, more than the longest pause
+# between two attempts to connect; a replica that starts needs seconds, and nobody waits for that.
 _RETRY_POLICY: Final = {
     "maxAttempts": 4,
-    "initialBackoff": "0.01s",
-    "maxBackoff": "0.1s",
-    "backoffMultiplier": 3,
+    "initialBackoff": "0.02s",
+    "maxBackoff": "0.4s",
+    "backoffMultiplier": 4,
     # The peer is gone (UNAVAILABLE) or gave up what it ran to go (CANCELLED; a caller's own leaving
     # repeats nothing). Overload is RESOURCE_EXHAUSTED: a repeated call would add to it.
     "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
