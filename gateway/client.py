@@ -232,6 +232,8 @@ class InferenceClient:
             ("grpc.dns_min_time_between_resolutions_ms", _DNS_INTERVAL_MS),
             ("grpc.keepalive_time_ms", _KEEPALIVE_INTERVAL_MS),
             ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+            # Without it a ping of the keepalive is waited for 60 s, whatever its timeout says.
+            ("grpc.http2.ping_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
             ("grpc.keepalive_permit_without_calls", 0),
             ("grpc.max_send_message_length", self._max_message_bytes),
             ("grpc.max_receive_message_length", self._max_message_bytes),

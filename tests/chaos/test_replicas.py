@@ -19,7 +19,7 @@ async def test_replicas_that_are_killed_at_random_cost_no_request(
     fleet: Fleet, is_long: bool
 ) -> None:
     """Of two replicas one is always there: nothing is lost, for no gateway connection was cut."""
-    chance = random.Random(6)
+    chance = random.Random(6)  # noqa: S311 - no secret
     await fleet.start()
     async with calling(fleet.urls) as count:
         for _ in range(_KILLS_LONG if is_long else _KILLS_SHORT):
