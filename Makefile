@@ -11,7 +11,7 @@ SOURCES := gateway inference telemetry credentials nerve training benchmarks tes
 INSTALL := install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench bench-smoke soak train evaluate protos protos-check fmt lock up down clean redis
+.PHONY: help serve test check chaos bench bench-smoke soak train evaluate protos protos-check fmt lock up down clean redis
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ check: $(DEV)/.installed $(CLIENTS)/.installed protos-check redis ## what CI run
 
 bench: $(DEV)/.installed ## measure the services against the in-process ceiling (ARGS: options)
 	$(RUN) -m benchmarks $(ARGS)
+
+chaos: $(DEV)/.installed ## kill, stop, cut and flood in the long form, some five minutes (short: make test)
+	$(RUN) -m pytest tests/chaos --chaos-long
 
 soak: $(DEV)/.installed ## 100,000 right and wrong calls; fails when a service keeps memory or anything else
 	$(RUN) -m benchmarks.soak $(ARGS)
