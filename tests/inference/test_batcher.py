@@ -1,6 +1,8 @@
 """The loop that runs batches."""
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -419,3 +421,21 @@ async def test_an_interactive_call_that_would_wait_too_long_is_refused_however_s
     batcher.abandon(book)
     batcher.submit(entries)
     session.gate.set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a priority is a thread's on Linux alone")
+async def test_workers_give_way_to_the_event_loop(
+    make_batcher: MakeBatcher, session: GatedSession
+) -> None:
+    niceness: list[int] = []
+
+    class Noting(GatedSession):
+        def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+            niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return super().run(ids, mask)
+
+    reply, entries = call(Noting(), [1] * 8)
+    make_batcher().submit(entries)
+    await asyncio.wait_for(reply.outcomes(), 10)
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert niceness == [min(own + 5, 19)]
