@@ -65,7 +65,7 @@ async def test_a_malformed_message_is_refused_and_costs_nobody_else_anything(pai
     codes: Counter[grpc.StatusCode] = Counter()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{pair.grpc_port}") as channel:
         for method in ("Recognize", "Classify", "ListModels", "NoSuchMethod"):
-            call = channel.unary_unary(f"/ner.v1.EntityRecognizer/{method}")
+            call = channel.unary_unary(f"/ner.v1.EntityRecognizer/{method}", bytes, bytes)
             for size in (1, 10, 1_000, 100_000):
                 try:
                     await call(b"\x0a\xff\xff\xff\xff\x0f" + chance.randbytes(size), timeout=30)
