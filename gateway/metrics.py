@@ -71,6 +71,12 @@ class GatewayMetrics:
             buckets=_DURATION_BUCKETS_S,
             registry=self.registry,
         )
+        self._failed: Final = Counter(
+            "gateway_requests_failed",
+            "Requests answered with an error, by its reason.",
+            ["reason"],
+            registry=self.registry,
+        )
         # Looking a series up by its labels takes several times as long as counting in it.
         self._series: Final[dict[tuple[str, str, int], tuple[Counter, Histogram]]] = {}
 
@@ -91,3 +97,7 @@ class GatewayMetrics:
         requests, durations = series
         requests.inc()
         durations.observe(duration_s)
+
+    def failed(self, reason: str) -> None:
+        """Count one request that was answered with an error of this reason."""
+        self._failed.labels(reason).inc()

@@ -118,6 +118,8 @@ class AccessLayer(HttpLayer):
     def _record(self, scope: Scope, status: int, duration_s: float) -> None:
         route = getattr(scope.get("route"), "path", UNMATCHED)
         self._metrics.record(route, scope["method"], status, duration_s)
+        if _REASON in scope:
+            self._metrics.failed(scope[_REASON])
         log = _LOG.debug if route in _QUIET_ROUTES else _LOG.info
         log(
             "request",

@@ -113,6 +113,10 @@ class BatchQueue:
         """Tokens that somebody waits for."""
         return sum(one.waiting_tokens for one in self._classes.values())
 
+    def waiting_tokens_of(self, session: Runnable) -> int:
+        """Tokens of one model that somebody waits for."""
+        return self._backlog(session).waiting_tokens
+
     def excess_tokens(
         self,
         tokens: int,

@@ -18,6 +18,8 @@ import numpy as np
 
 from inference.core import Priority
 from inference.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
+from inference.gauges import QueueReading
+from inference.metrics import BatchRun
 from inference.reply import WindowScores
 from inference.run_watch import RunWatch
 from telemetry import logs
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inference.batch_queue import BatchQueue, Take
-    from inference.cost_model import Costs
     from inference.entry import Entry, Runnable
     from inference.metrics import Metrics
     from inference.reply import Outcome
@@ -90,7 +91,10 @@ class Batcher:
         self._closing = False
         metrics.waiting_tokens.set_function(lambda: float(queue.waiting_tokens))
         metrics.drain_seconds.set_function(self._drain_s)
-        metrics.costs.follow(self._costs)
+        metrics.queue_limit_tokens.set(queue.limit_tokens)
+        metrics.workers.set(workers)
+        metrics.busy_workers.set_function(self._busy)
+        metrics.queue.follow(self._reading)
 
     def start(self) -> None:
         """Starts the workers; call once, and `close` at the end."""
@@ -248,17 +252,28 @@ class Batcher:
         with self._changed:
             self._queue.observe(batch[0].session, lengths, took_ns)
             self._models[batch[0].session] = batch[0].model
-        self._metrics.batch(len(batch), sum(lengths), padded_tokens, batch[0].priority)
+        first = batch[0]
+        self._metrics.batch(
+            BatchRun(first.model, first.priority, len(batch), sum(lengths), padded_tokens, took_ns)
+        )
 
     def _drain_s(self) -> float:
         """Predicted seconds until the workers have run all that waits."""
         with self._changed:
             return self._queue.drain_ns() / len(self._threads) / _NS_PER_S
 
-    def _costs(self) -> dict[str, Costs]:
-        """The fitted costs of each model that has run."""
+    def _busy(self) -> float:
+        """Workers that run a batch or hand out its outcomes."""
+        return float(sum(thread.is_alive() for thread in self._threads) - self._free)
+
+    def _reading(self) -> QueueReading:
+        """The fitted costs of each model that has run, and what waits for it."""
         with self._changed:
-            return {name: self._queue.costs(s).costs for s, name in self._models.items()}
+            named = list(self._models.items())
+            return QueueReading(
+                {name: self._queue.costs(session).costs for session, name in named},
+                {name: self._queue.waiting_tokens_of(session) for session, name in named},
+            )
 
 
 def _give_way() -> None:

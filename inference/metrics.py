@@ -1,14 +1,12 @@
 """What the inference service counts."""
 
-from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from inference.core import Priority, Timings
-from inference.cost_model import Costs
+from inference.gauges import QueueGauges, VersionGauges, split_name
 
 _NS_PER_S = 1e9
 # From a tenth of a millisecond (tokenizing a sentence) to half a minute (a book), about 2.5 apart.
@@ -17,38 +15,48 @@ _STAGES = ("tokenize", "queue", "inference", "decode")
 _WINDOWS = (1, 2, 4, 8, 16, 32, 64)
 
 
-class CostGauges(Collector):
-    """The fitted costs of each model, read when they are asked for.
+@dataclass(frozen=True, slots=True)
+class BatchRun:
+    """One model run that has ended."""
 
-    So a model that is gone leaves no gauge behind, and a run pays nothing for them.
+    model: str  # name/version
+    priority: Priority
+    windows: int
+    tokens: int  # of text
+    padded_tokens: int  # text and padding
+    took_ns: int
+
+
+class _ModelSeries:
+    """The series of one version of a model.
+
+    Finding the child of a label costs more than counting on it: each is found once.
     """
 
-    def __init__(self) -> None:
-        self._costs: Callable[[], Mapping[str, Costs]] = dict
+    __slots__ = ("batches", "decode", "inference", "padding", "queue", "run", "text", "tokenize",
+                 "windows")  # fmt: skip
 
-    def follow(self, costs: Callable[[], Mapping[str, Costs]]) -> None:
-        """Shows the costs that this gives, by model."""
-        self._costs = costs
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """One gauge for each model and coefficient."""
-        family = GaugeMetricFamily(
-            "inference_cost_seconds",
-            "Fitted price of a run's parts: a token, a token of padding, a sequence, a run.",
-            labels=["model", "of"],
-        )
-        for model, costs in self._costs().items():
-            for part in ("token", "padding", "sequence", "run"):
-                nanoseconds: float = getattr(costs, f"{part}_ns")
-                family.add_metric([model, part], nanoseconds / _NS_PER_S)
-        yield family
+    def __init__(self, metrics: "Metrics", model: str, version: str) -> None:
+        name = {"model": model, "version": version}
+        stages = (metrics.stages.labels(**name, stage=stage) for stage in _STAGES)
+        self.tokenize, self.queue, self.inference, self.decode = stages
+        self.windows = metrics.batch_windows.labels(**name)
+        self.run = metrics.batch_seconds.labels(**name)
+        self.text = metrics.tokens.labels(**name, kind="text")
+        self.padding = metrics.tokens.labels(**name, kind="padding")
+        self.batches = {p: metrics.batches.labels(**name, priority=p.value) for p in Priority}
 
 
 class Metrics:
-    """The metrics of one process, in a registry of its own."""
+    """The metrics of one process, in a registry of its own.
+
+    Labels are bounded: reasons and stages by this code, models and versions by what the operator
+    puts into the repository; nothing that a caller sends becomes a label.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         calls = Counter(
             "inference_calls_total",
             "Recognize calls by outcome (OK or the reason of the error).",
@@ -64,29 +72,37 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
-        stages = Histogram(
+        self.stages = Histogram(
             "inference_stage_seconds",
             "Time of a call in each stage, the longest of its windows.",
-            ["stage"],
+            ["model", "version", "stage"],
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self._batch_windows = Histogram(
+        self.batch_windows = Histogram(
             "inference_batch_windows",
             "Windows in a model run.",
+            ["model", "version"],
             buckets=_WINDOWS,
             registry=self.registry,
         )
-        batches = Counter(
-            "inference_batches_total",
-            "Model runs by priority of their calls.",
-            ["priority"],
+        self.batch_seconds = Histogram(
+            "inference_batch_seconds",
+            "Time of a model run.",
+            ["model", "version"],
+            buckets=_SECONDS,
             registry=self.registry,
         )
-        tokens = Counter(
+        self.batches = Counter(
+            "inference_batches_total",
+            "Model runs by priority of their calls.",
+            ["model", "version", "priority"],
+            registry=self.registry,
+        )
+        self.tokens = Counter(
             "inference_tokens_total",
             "Tokens run, by kind: text or padding.",
-            ["kind"],
+            ["model", "version", "kind"],
             registry=self.registry,
         )
         self._dropped = Counter(
@@ -108,8 +124,21 @@ class Metrics:
             "Workers whose run takes so long that it is taken to hang.",
             registry=self.registry,
         )
-        self.costs = CostGauges()
-        self.registry.register(self.costs)
+        self.queue_limit_tokens = Gauge(
+            "inference_queue_limit_tokens",
+            "Most tokens that may wait; further calls are refused.",
+            registry=self.registry,
+        )
+        self.workers = Gauge(
+            "inference_workers", "Model runs that can go on at once.", registry=self.registry
+        )
+        self.busy_workers = Gauge(
+            "inference_busy_workers", "Model runs that go on now.", registry=self.registry
+        )
+        self.queue = QueueGauges()
+        self.registry.register(self.queue)
+        self.versions = VersionGauges()
+        self.registry.register(self.versions)
         self._shadow = Counter(
             "inference_shadow_texts_total",
             "Texts put to a candidate version, by outcome: same, different, failed or skipped.",
@@ -127,9 +156,7 @@ class Metrics:
         # Finding the child of a label costs more than counting on it: each is found once.
         self._calls = cache(calls.labels)
         self._texts = cache(texts.labels)
-        self._tokenize, self._queue, self._inference, self._decode = map(stages.labels, _STAGES)
-        self._text_tokens, self._padding_tokens = map(tokens.labels, ("text", "padding"))
-        self._batches = {p: batches.labels(p.value) for p in Priority}
+        self._models: dict[str, _ModelSeries] = {}
 
         self.stream_items_pending = Gauge(
             "inference_stream_items_pending",
@@ -137,25 +164,34 @@ class Metrics:
             registry=self.registry,
         )
 
-    def call(self, outcome: str, timings: Timings | None = None) -> None:
-        """Counts a call that has ended; `timings` only when it was answered."""
+    def call(self, outcome: str, timings: Timings | None = None, model: str = "") -> None:
+        """Counts a call that has ended.
+
+        Args:
+            outcome: OK or the reason of the error.
+            timings: only when it was answered.
+            model: what answered it, as `name/version`.
+        """
         self._calls(outcome).inc()
         if timings:
-            self._tokenize.observe(timings.tokenize_ns / _NS_PER_S)
-            self._queue.observe(timings.queue_ns / _NS_PER_S)
-            self._inference.observe(timings.inference_ns / _NS_PER_S)
-            self._decode.observe(timings.decode_ns / _NS_PER_S)
+            series = self._series(model)
+            series.tokenize.observe(timings.tokenize_ns / _NS_PER_S)
+            series.queue.observe(timings.queue_ns / _NS_PER_S)
+            series.inference.observe(timings.inference_ns / _NS_PER_S)
+            series.decode.observe(timings.decode_ns / _NS_PER_S)
 
     def text(self, outcome: str, texts: int = 1) -> None:
         """Counts texts with this outcome."""
         self._texts(outcome).inc(texts)
 
-    def batch(self, windows: int, tokens: int, padded_tokens: int, priority: Priority) -> None:
-        """Counts a model run of `windows` rows with `tokens` of text in `padded_tokens`."""
-        self._batches[priority].inc()
-        self._batch_windows.observe(windows)
-        self._text_tokens.inc(tokens)
-        self._padding_tokens.inc(padded_tokens - tokens)
+    def batch(self, run: BatchRun) -> None:
+        """Counts a model run."""
+        series = self._series(run.model)
+        series.batches[run.priority].inc()
+        series.windows.observe(run.windows)
+        series.run.observe(run.took_ns / _NS_PER_S)
+        series.text.inc(run.tokens)
+        series.padding.inc(run.padded_tokens - run.tokens)
 
     def shadow(self, model: str, outcome: str, texts: int) -> None:
         """Counts texts that were put to a candidate of a model, or skipped."""
@@ -164,3 +200,9 @@ class Metrics:
     def dropped(self, reason: str, windows: int) -> None:
         """Counts windows that were dropped before they were run."""
         self._dropped.labels(reason).inc(windows)
+
+    def _series(self, model: str) -> _ModelSeries:
+        series = self._models.get(model)
+        if series is None:
+            series = self._models[model] = _ModelSeries(self, *split_name(model))
+        return series

@@ -14,6 +14,7 @@ from inference.batch_queue import BatchQueue
 from inference.batcher import Batcher, Patience
 from inference.cores import usable_cores
 from inference.engine import Engine, Limits
+from inference.gauges import VersionReading
 from inference.metrics import Metrics
 from inference.model_control import ModelControl
 from inference.model_health import ModelHealth
@@ -22,6 +23,7 @@ from inference.servicers.entity_recognizer import RecognizerServicer
 from inference.servicers.open_inference import OpenInferenceServicer
 from inference.settings import Settings
 from inference.shadow import Shadow
+from inference.version_state import State
 from inference.watchdog import LOOK_S, Watchdog
 from inference.watcher import Watcher
 from protos.inference import open_inference_pb2
@@ -99,6 +101,13 @@ class Server:
         )
         self._watching: list[asyncio.Task[None]] = []
         metrics.model_memory.set_function(lambda: float(repository.memory.held_bytes))
+        metrics.versions.follow(
+            [state.value for state in State],
+            lambda: [
+                VersionReading(one.name, one.version, one.standing.value)
+                for one in repository.versions
+            ],
+        )
         metrics.models_loaded.set_function(lambda: float(repository.memory.loaded))
         self._server: grpc.aio.Server | None = None
         tokens = settings.tokens_file

@@ -57,7 +57,7 @@ class ClassificationCall:
                 context,
                 RecognitionError(Reason.INTERNAL, f"internal error (request id {call_id})"),
             )
-        self._metrics.call("OK", answer.timings)
+        self._metrics.call("OK", answer.timings, f"{answer.model}/{answer.version}")
         for result in answer.results:
             self._metrics.text(result.reason if isinstance(result, TextRejected) else "OK")
         return _response(answer)

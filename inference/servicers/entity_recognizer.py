@@ -87,7 +87,7 @@ class RecognizerServicer(EntityRecognizerServicer):
                 context,
                 RecognitionError(Reason.INTERNAL, f"internal error (request id {call_id})"),
             )
-        self._metrics.call("OK", answer.timings)
+        self._metrics.call("OK", answer.timings, f"{answer.model}/{answer.version}")
         self._count_texts(answer)
         return response_of(answer)
 

@@ -54,7 +54,7 @@ def answered_or_aborted(
 
 def count_answer(metrics: Metrics, answer: RecognizeAnswer) -> None:
     """Records a call that was answered, and its texts."""
-    metrics.call("OK", answer.timings)
+    metrics.call("OK", answer.timings, f"{answer.model}/{answer.version}")
     rejected = [result.reason for result in answer.results if isinstance(result, TextRejected)]
     for reason in rejected:
         metrics.text(reason)

@@ -57,7 +57,7 @@ async def test_interactive_and_bulk_calls_are_both_answered(
         found = [[e.text for e in result.entities.entities] for result in response.results]
         assert found == [["Tim", "Paris"]] * 200
     for priority in ("interactive", "bulk"):
-        labels = {"priority": priority}
+        labels = {"model": "tiny", "version": "1", "priority": priority}
         assert metrics.registry.get_sample_value("inference_batches_total", labels)
 
 
@@ -81,4 +81,5 @@ async def test_a_deadline_that_cannot_be_met_is_refused_and_its_work_is_never_ru
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     await stub.Recognize(one, timeout=30)  # by now the call before has been refused or dropped
     value = metrics.registry.get_sample_value
-    assert (value("inference_tokens_total", {"kind": "text"}) or 0) < 250 * 100
+    text = {"model": "tiny", "version": "1", "kind": "text"}
+    assert (value("inference_tokens_total", text) or 0) < 250 * 100

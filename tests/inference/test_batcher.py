@@ -256,9 +256,10 @@ async def test_what_runs_cost_and_what_waits_are_shown(
         await asyncio.wait_for(reply.outcomes(), 10)
     value = metrics.registry.get_sample_value
     for priority_name, batches in (("bulk", 2), ("interactive", 1)):
-        assert value("inference_batches_total", {"priority": priority_name}) == batches
+        labels = {"model": "m", "version": "1", "priority": priority_name}
+        assert value("inference_batches_total", labels) == batches
     parts = {
-        part: value("inference_cost_seconds", {"model": "m/1", "of": part})
+        part: value("inference_cost_seconds", {"model": "m", "version": "1", "of": part})
         for part in ("token", "padding", "sequence", "run")
     }
     assert 8 * (parts["token"] or 0) + (parts["sequence"] or 0) + (parts["run"] or 0) == (
