@@ -1,5 +1,6 @@
 """What `docker-compose.yml` promises, read from it: no Docker is needed."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from inference.settings import Settings as InferenceSettings
 
 _ROOT = Path(__file__).parents[2]
 _TEXT = (_ROOT / "docker-compose.yml").read_text()
+_OBSERVERS = ("prometheus", "grafana")
 _SETTINGS: dict[str, type[BaseSettings]] = {
     "gateway": GatewaySettings,
     "inference": InferenceSettings,
@@ -42,8 +44,57 @@ def service(name: str) -> dict[str, Any]:
     return definition
 
 
-def test_the_services_are_these_two() -> None:
-    assert set(interpolated(_TEXT)) == {"gateway", "inference"}
+def test_these_services_start_and_those_of_the_profile_only_when_asked_for() -> None:
+    services = interpolated(_TEXT)
+    started = {name for name, definition in services.items() if "profiles" not in definition}
+    assert started == {"gateway", "inference"}
+    assert set(services) - started == set(_OBSERVERS)
+
+
+@pytest.mark.parametrize("observer", _OBSERVERS)
+def test_an_observer_is_bounded_and_seen_by_this_host_alone(observer: str) -> None:
+    definition = interpolated(_TEXT)[observer]
+    test_a_container_may_do_no_more_than_it_must(definition)
+    assert definition["profiles"] == ["observability"]
+    assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", definition["image"]), "a pinned version"
+    assert all(port.startswith("127.0.0.1:") for port in definition["ports"])
+    assert definition["mem_limit"]
+
+
+@pytest.mark.parametrize("observer", _OBSERVERS)
+def test_what_an_observer_reads_is_there_and_read_only(observer: str) -> None:
+    folders = [v for v in interpolated(_TEXT)[observer]["volumes"] if v.startswith(".")]
+    assert folders
+    for volume in folders:
+        source, _, mode = volume.split(":")
+        assert (_ROOT / source).is_dir()
+        assert mode == "ro"
+
+
+def test_grafana_finds_its_dashboard_and_prometheus() -> None:
+    """The mounts, the provisioning and the dashboard name the same folder and data source."""
+    grafana = _ROOT / "deploy/grafana"
+    provisioning = grafana / "provisioning"
+    provider = yaml.safe_load((provisioning / "dashboards/nerve.yml").read_text())["providers"][0]
+    mount = f"./deploy/grafana/dashboards:{provider['options']['path']}:ro"
+    assert mount in interpolated(_TEXT)["grafana"]["volumes"]
+    sources = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())
+    (source,) = sources["datasources"]
+    port = interpolated(_TEXT)["prometheus"]["ports"][0].rpartition(":")[2]
+    assert source["url"] == f"http://prometheus:{port}"
+    dashboard = json.loads((grafana / "dashboards/nerve.json").read_text())
+    charts = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    assert {panel["datasource"]["uid"] for panel in charts} == {source["uid"]}
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_prometheus_scrapes_the_ports_that_the_services_have() -> None:
+    config = yaml.safe_load((_ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    found = {job["job_name"]: job["dns_sd_configs"][0]["port"] for job in config["scrape_configs"]}
+    assert found == {
+        "gateway": GatewaySettings.model_fields["port"].default,
+        "inference": InferenceSettings.model_fields["metrics_port"].default,
+    }
 
 
 def test_a_container_may_do_no_more_than_it_must(service: dict[str, Any]) -> None:
@@ -69,7 +120,8 @@ def test_memory_and_cores_are_bounded_by_variables(name: str, service: dict[str,
 
 
 def test_every_variable_set_is_a_setting_of_the_service(name: str, service: dict[str, Any]) -> None:
-    known = {f"{name}_{field}".upper() for field in _SETTINGS[name].model_fields}
+    fields = _SETTINGS[name].model_fields
+    known = {str(f.validation_alias or f"{name}_{key}".upper()) for key, f in fields.items()}
     assert set(service["environment"]) <= known
 
 
