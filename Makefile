@@ -11,7 +11,7 @@ SOURCES := gateway inference telemetry credentials nerve training benchmarks tes
 INSTALL := install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check chaos bench bench-smoke soak train evaluate protos protos-check fmt lock up down clean redis
+.PHONY: help serve test check chaos bench bench-smoke soak train evaluate protos protos-check fmt lock up down clean tools
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -19,10 +19,10 @@ help: ## list the targets
 serve: $(SERVE)/.installed ## start both services on the shipped model (GATEWAY_PORT, INFERENCE_PORT)
 	@$(SERVE)/bin/python -m nerve serve
 
-test: $(DEV)/.installed $(CLIENTS)/.installed redis ## run every test that this machine can run
+test: $(DEV)/.installed $(CLIENTS)/.installed tools ## run every test that this machine can run
 	$(RUN) -m pytest
 
-check: $(DEV)/.installed $(CLIENTS)/.installed protos-check redis ## what CI runs: format, lint, types, imports, protos, tests
+check: $(DEV)/.installed $(CLIENTS)/.installed protos-check tools ## what CI runs: format, lint, types, imports, protos, tests
 	$(RUN) -m ruff format --check $(SOURCES)
 	$(RUN) -m ruff check $(SOURCES)
 	$(RUN) -m mypy
@@ -67,11 +67,16 @@ fmt: $(DEV)/.installed ## format and fix what can be fixed
 lock: $(DEV)/.installed ## pin the newest versions that pyproject.toml allows
 	$(RUN) requirements/lock.py
 
-# Where this may be installed, it is; else the tests that need it say so, and in CI (CI=true) fail.
-redis:
-	@command -v redis-server >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-		apt-get install --yes --no-install-recommends redis-server; } || \
-		echo "no redis-server: tests of shared limits are left out (apt-get install redis-server)"
+# Where these may be installed, they are; else the tests that need one say so, and in CI (CI=true)
+# fail. Each is both a command and Debian's package of it.
+TOOLS := redis-server prometheus
+
+tools:
+	@for tool in $(TOOLS); do \
+		command -v $$tool >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+			apt-get install --yes --no-install-recommends $$tool; } || \
+			echo "no $$tool: the tests that need it are left out (apt-get install $$tool)"; \
+	done
 
 up: ## build and start the containers (GATEWAY_PORT, REPLICAS)
 	docker compose up --build --detach --wait --scale inference=$(or $(REPLICAS),1)

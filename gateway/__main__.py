@@ -16,6 +16,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.settings import GatewaySettings, SettingsInvalid, read_settings
 from gateway.tls import renewed_context
 from telemetry import logs
+from telemetry.tracing import Tracer, TracingInvalid
 
 _LOG: Final = logs.get_logger("gateway")
 
@@ -69,8 +70,10 @@ def main() -> None:
         sys.exit(_EXIT_USAGE)
     logs.configure(settings.log_level)
     try:
-        config = configure(settings)
-    except CredentialInvalid as error:
+        endpoint = settings.otlp_endpoint
+        tracer = Tracer.open("nerve-gateway", endpoint) if endpoint else None
+        config = configure(settings, tracer)
+    except (CredentialInvalid, TracingInvalid) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(_EXIT_USAGE)
     try:
@@ -83,8 +86,12 @@ def main() -> None:
             detail=f"{error.strerror}: free the port, or choose another with GATEWAY_PORT",
         )
         sys.exit(_EXIT_FAILURE)
-    with listener:
-        _serve(config, settings.host, listener)
+    try:
+        with listener:
+            _serve(config, settings.host, listener)
+    finally:
+        if tracer is not None:
+            tracer.close()
 
 
 def _listen(settings: GatewaySettings) -> socket.socket:
@@ -92,8 +99,12 @@ def _listen(settings: GatewaySettings) -> socket.socket:
     return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
 
 
-def configure(settings: GatewaySettings) -> uvicorn.Config:
+def configure(settings: GatewaySettings, tracer: Tracer | None = None) -> uvicorn.Config:
     """Compose the app and say how uvicorn runs it.
+
+    Args:
+        settings: of the gateway.
+        tracer: makes its spans; None: there are none.
 
     Raises:
         CredentialInvalid: a file of keys or certificates cannot be used.
@@ -102,7 +113,7 @@ def configure(settings: GatewaySettings) -> uvicorn.Config:
     tls = _tls(settings)
     context = None if tls is None else renewed_context(tls)
     return uvicorn.Config(
-        create_app(settings, metrics=metrics),
+        create_app(settings, metrics=metrics, tracer=tracer),
         loop="uvloop",
         http=guarded(
             connection_limits(settings), lambda reason: metrics.refused.labels(reason).inc()

@@ -19,6 +19,7 @@ from gateway.exchange import StreamLimits
 from gateway.hub import error_members as hub_members
 from gateway.infer_schemas import INFER_DOCUMENTED
 from gateway.joined_calls import JoinedCalls
+from gateway.joined_spans import JoinedSpans
 from gateway.metrics import GatewayMetrics
 from gateway.middleware import AccessLayer, BodyLimitLayer, DisconnectLayer, RequestIdLayer
 from gateway.open_inference import error_members
@@ -27,6 +28,8 @@ from gateway.problems import ProblemLayer
 from gateway.routes import demo, entities, health, hub, models, stream, v2, v2_infer, v2_repository
 from gateway.schemas import DOCUMENTED
 from gateway.settings import GatewaySettings
+from gateway.tracing import TraceLayer, call_spans
+from telemetry.tracing import Tracer
 
 # A text that is longer than some ten sentences goes alone: its neighbours would wait for it.
 _JOINED_CHARS: Final = 1_000
@@ -38,6 +41,7 @@ def create_app(
     settings: GatewaySettings,
     make_client: Callable[[str, int], InferenceClient] | None = None,
     metrics: GatewayMetrics | None = None,
+    tracer: Tracer | None = None,
 ) -> FastAPI:
     """Build the gateway; its connections open and close with the app's lifespan.
 
@@ -46,12 +50,17 @@ def create_app(
         make_client: makes the connection, from a target and the bytes of the largest message; None
             makes one that is secured as the settings say.
         metrics: of the process; None makes them.
+        tracer: makes spans of requests and calls, and is closed by its owner; None: there are none.
 
     Raises:
         CredentialInvalid: a file of keys or certificates cannot be used.
     """
     metrics = metrics or GatewayMetrics()
-    make_client = make_client or partial(InferenceClient, files=_channel_files(settings))
+    make_client = make_client or partial(
+        InferenceClient,
+        files=_channel_files(settings),
+        interceptors=() if tracer is None else call_spans(tracer),
+    )
     client = make_client(settings.inference_target, settings.max_message_bytes)
     door = Door(settings, client)
     joined_calls = JoinedCalls(
@@ -63,6 +72,7 @@ def create_app(
             chars=_JOINED_CHARS,
             hold_s=_JOINED_HOLD_S,
         ),
+        None if tracer is None else JoinedSpans(tracer),
     )
 
     @asynccontextmanager
@@ -92,6 +102,7 @@ def create_app(
     return LayeredApp(
         layers=(  # the outermost first
             RequestIdLayer,
+            *(() if tracer is None else (partial(TraceLayer, tracer=tracer),)),
             partial(AccessLayer, metrics=metrics),
             _cors(settings),
             *door.outer_layers,

@@ -1,6 +1,6 @@
 """How the channel to the inference service is secured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -64,9 +64,18 @@ class ChannelSecurity:
         """Changes its identity when a new channel is needed; None if one never is."""
         return None if self._tls is None else self._tls.current()
 
-    def open(self, target: str, options: list[tuple[str, Any]]) -> grpc.aio.Channel:
-        """Make a channel; the caller closes it."""
-        interceptors = None if self._token is None else _interceptors(self._token.current)
+    def open(
+        self, target: str, options: list[tuple[str, Any]], around: Sequence[Any] = ()
+    ) -> grpc.aio.Channel:
+        """Make a channel; the caller closes it.
+
+        Args:
+            target: gRPC target.
+            options: of the channel.
+            around: interceptors of every call, before it is signed.
+        """
+        signing = [] if self._token is None else _interceptors(self._token.current)
+        interceptors = [*around, *signing] or None
         if self._tls is None:
             return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
         pem = self._tls.current()

@@ -16,7 +16,7 @@ from protos.ner.v1 import entity_recognizer_pb2_grpc as pb_grpc
 from telemetry import request_id as request_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from protos.inference.open_inference_pb2_grpc import GRPCInferenceServiceAsyncStub
 
@@ -54,14 +54,20 @@ class InferenceClient:
         target: gRPC target, such as `dns:///inference:50051`.
         max_message_bytes: largest message, either way.
         files: what secures the channel; by default nothing.
+        interceptors: around every call.
 
     Raises:
         CredentialInvalid: a file that secures the channel cannot be used.
     """
 
     def __init__(
-        self, target: str, max_message_bytes: int, files: ChannelFiles | None = None
+        self,
+        target: str,
+        max_message_bytes: int,
+        files: ChannelFiles | None = None,
+        interceptors: "Sequence[Any]" = (),
     ) -> None:
+        self._interceptors: Final = tuple(interceptors)
         self._target: Final = target
         self._max_message_bytes: Final = max_message_bytes
         self._security: Final = ChannelSecurity(files or ChannelFiles())
@@ -86,7 +92,7 @@ class InferenceClient:
             await channel.close(grace=None)
 
     def _connect(self) -> None:
-        channel = self._security.open(self._target, self._options())
+        channel = self._security.open(self._target, self._options(), self._interceptors)
         self._channel = channel
         self._recognizer = pb_grpc.EntityRecognizerStub(channel)
         self._open_inference: GRPCInferenceServiceAsyncStub = GRPCInferenceServiceStub(channel)

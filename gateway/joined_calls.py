@@ -11,10 +11,13 @@ from typing import Final
 from gateway.client import InferenceClient
 from gateway.coalescing import Coalescer, JoinLimits, Waiting
 from gateway.errors import INTERNAL_DETAIL, GatewayError, Reason
+from gateway.joined_spans import JoinedSpans
 from gateway.metrics import GatewayMetrics
 from gateway.single_text import SingleQuery, SingleResult, joined_request, single_results
 from telemetry import request_id as request_ids
+from telemetry import trace_context
 from telemetry.logs import get_logger
+from telemetry.trace_context import TraceContext
 
 _LOG: Final = get_logger("gateway.joined_calls")
 
@@ -35,6 +38,7 @@ class _Asker:
     request_id: str
     deadline_s: float  # on the loop's clock
     reply: asyncio.Future[SingleResult]
+    origin: TraceContext | None  # the request's span
     call: "_Call | None" = None
 
     def expire(self) -> None:
@@ -66,11 +70,17 @@ class JoinedCalls:
         client: sends the calls.
         metrics: counts the texts of the calls.
         limits: how texts are joined.
+        spans: records the calls in traces; None: there are none.
     """
 
     def __init__(
-        self, client: InferenceClient, metrics: GatewayMetrics, limits: JoinLimits
+        self,
+        client: InferenceClient,
+        metrics: GatewayMetrics,
+        limits: JoinLimits,
+        spans: JoinedSpans | None = None,
     ) -> None:
+        self._spans: Final = spans
         self._client: Final = client
         self._metrics: Final = metrics
         self._most_chars: Final = limits.chars
@@ -107,7 +117,8 @@ class JoinedCalls:
         """
         loop = asyncio.get_running_loop()
         now_s = loop.time()
-        asker = _Asker(query, request_id, now_s + timeout_s, loop.create_future())
+        origin = None if self._spans is None else trace_context.current.get()
+        asker = _Asker(query, request_id, now_s + timeout_s, loop.create_future(), origin)
         expiry = loop.call_at(asker.deadline_s, asker.expire)
         chars = len(query.text)
         waiting = Waiting(asker, query.options, chars, now_s)
@@ -181,7 +192,11 @@ class JoinedCalls:
         timeout_s = max(0.0, latest_s - asyncio.get_running_loop().time())
         call_id = askers[0].request_id if len(askers) == 1 else request_ids.new()
         try:
-            response = await self._client.recognize(request, timeout_s, call_id)
+            if self._spans is None:
+                response = await self._client.recognize(request, timeout_s, call_id)
+            else:
+                with self._spans.around([asker.origin for asker in askers]):
+                    response = await self._client.recognize(request, timeout_s, call_id)
         except GatewayError as error:
             _log_failure(call, call_id, error)
             raise

@@ -42,6 +42,11 @@ def request_id_of(scope: Scope) -> str:
     return request_id
 
 
+def is_quiet(path: str) -> bool:
+    """Whether only machines ask for this path, again and again."""
+    return path in _QUIET_ROUTES
+
+
 def note_reason(scope: Scope, reason: Reason) -> None:
     """Leave the reason of a failure for the access log."""
     scope[_REASON] = reason

@@ -51,6 +51,7 @@ class GatewaySettings(BaseSettings):
         stream_pending_items: lines of one stream that are read and not yet answered.
         stream_idle_timeout_s: a stream whose caller neither sends nor reads for so long is ended.
         drain_timeout_s: time that running requests get to finish at shutdown.
+        otlp_endpoint: where spans are sent, in OTLP over HTTP; empty: there are none.
         log_level: the least level that is logged.
         keys_file: API keys, TOML or JSON; with them nothing but health answers without a key.
         jwks_url: where an issuer publishes its signing keys; its tokens are then taken as keys.
@@ -103,6 +104,7 @@ class GatewaySettings(BaseSettings):
     stream_pending_items: Annotated[int, Field(ge=1, le=10_000)] = 128
     stream_idle_timeout_s: Annotated[float, Field(gt=0)] = 60
     drain_timeout_s: Annotated[int, Field(ge=0)] = 20
+    otlp_endpoint: Annotated[str, Field(validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")] = ""
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
 
     keys_file: Path | None = None

@@ -16,6 +16,7 @@ from inference.server import PortTaken, Server
 from inference.settings import Settings, SettingsInvalid, read_settings
 from telemetry import logs
 from telemetry.exposition import MetricsServer
+from telemetry.tracing import Tracer, TracingInvalid
 
 _log = logs.get_logger("inference")
 
@@ -33,7 +34,7 @@ def main() -> None:
     logs.configure(settings.log_level)
     try:
         uvloop.run(_serve(settings))
-    except (ModelInvalid, PortTaken, CredentialInvalid) as error:
+    except (ModelInvalid, PortTaken, CredentialInvalid, TracingInvalid) as error:
         _log.error("inference_cannot_start", detail=str(error))
         sys.exit(_EXIT_FAILURE)
 
@@ -51,7 +52,9 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = Server(settings, repository, metrics)
+    endpoint = settings.otlp_endpoint
+    tracer = Tracer.open("nerve-inference", endpoint) if endpoint else None
+    server = Server(settings, repository, metrics, tracer)
     exposition = MetricsServer(metrics.registry, settings.host, settings.metrics_port)
     try:
         exposition.start()
@@ -66,6 +69,8 @@ async def _serve(settings: Settings) -> None:
             os._exit(_EXIT_FAILURE)
     finally:
         exposition.close()
+        if tracer is not None:
+            await asyncio.to_thread(tracer.close)
 
 
 async def _ends(server: Server, stop: asyncio.Event) -> bool:

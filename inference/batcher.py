@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from inference.entry import Entry, Runnable
     from inference.metrics import Metrics
     from inference.reply import Outcome
+    from inference.tracing import CallSpans
+    from telemetry.trace_context import TraceContext
 
 _log = logs.get_logger(__name__)
 
@@ -66,6 +68,7 @@ class Batcher:
         metrics: where runs are counted.
         clock_ns: monotonic nanoseconds.
         patience: what counts as too long.
+        spans: records runs in traces; None: there are none.
     """
 
     def __init__(
@@ -75,7 +78,9 @@ class Batcher:
         metrics: Metrics,
         clock_ns: Callable[[], int] = time.monotonic_ns,
         patience: Patience = _PATIENCE,
+        spans: CallSpans | None = None,
     ) -> None:
+        self._spans = spans
         self._queue = queue
         self._max_wait_ns = patience.max_wait_ns
         self._watch = RunWatch(patience.hang_ns, patience.look_ns)
@@ -236,8 +241,9 @@ class Batcher:
         took_ns = self._clock_ns() - started_ns
         _check_finite(logits, mask)
         self._measure(batch, ids.size, took_ns)
+        span = None if self._spans is None else _record(self._spans, batch, started_ns, took_ns)
         return [
-            WindowScores(logits[row, : entry.tokens], started_ns - entry.queued_ns, took_ns)
+            WindowScores(logits[row, : entry.tokens], started_ns - entry.queued_ns, took_ns, span)
             for row, entry in enumerate(batch)
         ]
 
@@ -297,6 +303,19 @@ def _check_finite(logits: NDArray[np.float32], mask: NDArray[np.int64]) -> None:
     """
     if not (np.isfinite(logits.max(axis=2)) | (mask == 0)).all():
         raise FloatingPointError("the model gave scores that are not finite")
+
+
+def _record(
+    spans: CallSpans, batch: Sequence[Entry], started_ns: int, took_ns: int
+) -> TraceContext | None:
+    attributes = {
+        "nerve.model": batch[0].model,
+        "nerve.windows": len(batch),
+        "nerve.tokens": sum(entry.tokens for entry in batch),
+        "nerve.padded_tokens": len(batch) * max(entry.tokens for entry in batch),
+        "nerve.priority": batch[0].priority.value,
+    }
+    return spans.batch([entry.reply.origin for entry in batch], started_ns, took_ns, attributes)
 
 
 def _deliver(outcomes: Sequence[tuple[Entry, Outcome]]) -> None:

@@ -42,6 +42,8 @@ from inference.pipeline_decoding import PipelineRules, classify
 from inference.pipeline_tokenization import PieceTokenizer
 from inference.reply import Outcome, Reply, WindowScores, logits_of
 from inference.repository import Repository
+from inference.tracing import CallSpans
+from telemetry import trace_context
 
 # A call with more characters is tokenized and decoded beside the event loop: there it would take
 # more than about a millisecond, which every other caller would wait.
@@ -67,6 +69,7 @@ class Engine:
         batcher: runs windows; started and closed by its owner.
         limits: what a call may hold.
         clock_ns: monotonic nanoseconds, the batcher's clock.
+        spans: records the stages of calls in traces; None: there are none.
     """
 
     def __init__(
@@ -75,7 +78,9 @@ class Engine:
         batcher: Batcher,
         limits: Limits,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        spans: CallSpans | None = None,
     ) -> None:
+        self._spans = spans
         self.repository = repository
         self._batcher = batcher
         self._limits = limits
@@ -133,7 +138,7 @@ class Engine:
         results = await self._beside_if(is_long, lambda: _results(model, query, texts, outcomes))
         decode_ns = self._clock_ns() - started_ns
 
-        timings = _timings(tokenize_ns, outcomes, decode_ns)
+        timings = self._timings(tokenize_ns, outcomes, decode_ns)
         return RecognizeAnswer(model.name, model.version, results, timings)
 
     async def classify(self, query: ClassifyQuery, expires_ns: int | None = None) -> ClassifyAnswer:
@@ -176,7 +181,7 @@ class Engine:
         rules = PipelineRules(model.decoder.labels, query.aggregation, query.ignored_labels, reader)
         results = await self._beside_if(is_long, lambda: _classified(texts, outcomes, rules))
         decode_ns = self._clock_ns() - started_ns
-        timings = _timings(tokenize_ns, outcomes, decode_ns)
+        timings = self._timings(tokenize_ns, outcomes, decode_ns)
         return ClassifyAnswer(model.name, model.version, results, timings)
 
     def _check_texts(self, texts: Sequence[str]) -> None:
@@ -224,7 +229,8 @@ class Engine:
                 Reason.TEXT_TOO_LONG,
                 f"the call has {tokens} tokens: send at most {self._limits.max_call_tokens} in one",
             )
-        reply = Reply(len(windows), asyncio.get_running_loop())
+        origin = None if self._spans is None else trace_context.current.get()
+        reply = Reply(len(windows), asyncio.get_running_loop(), origin)
         now_ns = self._clock_ns()
         version = f"{model.name}/{model.version}"
         entries = [
@@ -241,6 +247,19 @@ class Engine:
         finally:
             if not reply.complete:
                 self._batcher.abandon(entries)
+
+    def _timings(self, tokenize_ns: int, outcomes: list[Outcome], decode_ns: int) -> Timings:
+        scores = [outcome for outcome in outcomes if isinstance(outcome, WindowScores)]
+        timings = Timings(
+            tokenize_ns,
+            max((s.queue_ns for s in scores), default=0),
+            max((s.inference_ns for s in scores), default=0),
+            decode_ns,
+        )
+        if self._spans is not None:
+            batches = dict.fromkeys(s.batch for s in scores)
+            self._spans.stages(timings, [batch for batch in batches if batch is not None])
+        return timings
 
     async def _beside_if(self, is_long: bool, work: Callable[[], _T]) -> _T:
         if not is_long:
@@ -306,16 +325,6 @@ def _decode(
     found = model.decoder.decode(text, logits, query.aggregation)
     wanted = [entity for entity in found if _is_wanted(entity, query, model.decoder)]
     return convert(wanted, text.text, query.offset_unit)
-
-
-def _timings(tokenize_ns: int, outcomes: list[Outcome], decode_ns: int) -> Timings:
-    scores = [outcome for outcome in outcomes if isinstance(outcome, WindowScores)]
-    return Timings(
-        tokenize_ns,
-        max((s.queue_ns for s in scores), default=0),
-        max((s.inference_ns for s in scores), default=0),
-        decode_ns,
-    )
 
 
 def _is_wanted(entity: Entity, query: RecognizeQuery, decoder: Decoder) -> bool:

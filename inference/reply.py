@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InferenceFailed, RecognitionError, TextRejected
+from telemetry.trace_context import TraceContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class WindowScores:
     logits: NDArray[np.float32]  # float32 [tokens, labels]
     queue_ns: int
     inference_ns: int
+    batch: TraceContext | None = None  # the span of the run, where it has one
 
 
 Outcome = WindowScores | RecognitionError
@@ -32,12 +34,16 @@ class Reply:
     Args:
         windows: how many outcomes to wait for; at least 1.
         loop: the loop that owns the reply.
+        origin: the span of the call, where it has one.
     """
 
-    __slots__ = ("_future", "_missing", "_outcomes", "loop")
+    __slots__ = ("_future", "_missing", "_outcomes", "loop", "origin")
 
-    def __init__(self, windows: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, windows: int, loop: asyncio.AbstractEventLoop, origin: TraceContext | None = None
+    ) -> None:
         self.loop = loop
+        self.origin = origin
         self._missing = windows
         self._outcomes: list[Outcome | None] = [None] * windows
         self._future: asyncio.Future[None] = loop.create_future()

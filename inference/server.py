@@ -21,8 +21,10 @@ from inference.model_health import ModelHealth
 from inference.repository import Repository
 from inference.servicers.entity_recognizer import RecognizerServicer
 from inference.servicers.open_inference import OpenInferenceServicer
+from inference.servicers.trace_interceptor import Interceptor, TraceInterceptor
 from inference.settings import Settings
 from inference.shadow import Shadow
+from inference.tracing import CallSpans
 from inference.version_state import State
 from inference.watchdog import LOOK_S, Watchdog
 from inference.watcher import Watcher
@@ -31,6 +33,7 @@ from protos.inference.open_inference_pb2_grpc import add_GRPCInferenceServiceSer
 from protos.ner.v1 import entity_recognizer_pb2
 from protos.ner.v1.entity_recognizer_pb2_grpc import add_EntityRecognizerServicer_to_server
 from telemetry import logs
+from telemetry.tracing import Tracer
 
 _log = logs.get_logger(__name__)
 
@@ -64,12 +67,20 @@ class Server:
         settings: of the service.
         repository: loaded models.
         metrics: of the process.
+        tracer: makes spans, and is closed by its owner; None: there are none.
 
     Raises:
         CredentialInvalid: a file of keys or certificates cannot be used.
     """
 
-    def __init__(self, settings: Settings, repository: Repository, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        repository: Repository,
+        metrics: Metrics,
+        tracer: Tracer | None = None,
+    ) -> None:
+        spans = None if tracer is None else CallSpans(tracer)
         self._settings = settings
         workers = settings.workers or usable_cores()
         queue = BatchQueue(
@@ -80,9 +91,9 @@ class Server:
             hang_ns=int(settings.hang_s * _NS_PER_S),
             look_ns=int(LOOK_S * _NS_PER_S),
         )
-        self._batcher = Batcher(queue, workers, metrics, patience=patience)
+        self._batcher = Batcher(queue, workers, metrics, patience=patience, spans=spans)
         limits = Limits(settings.max_texts, settings.max_text_chars, settings.queue_tokens)
-        self._engine = Engine(repository, self._batcher, limits)
+        self._engine = Engine(repository, self._batcher, limits, spans=spans)
         self._servicer = RecognizerServicer(self._engine, metrics, settings.stream_pending_items)
         # A copy for a candidate runs only where no caller waits.
         self._shadow = Shadow(self._engine, metrics, lambda: queue.waiting_tokens > 0)
@@ -111,7 +122,11 @@ class Server:
         metrics.models_loaded.set_function(lambda: float(repository.memory.loaded))
         self._server: grpc.aio.Server | None = None
         tokens = settings.tokens_file
-        self._interceptors = [] if tokens is None else [AccessInterceptor(read_tokens(tokens))]
+        self._interceptors: list[Interceptor] = []
+        if tracer is not None:
+            self._interceptors.append(TraceInterceptor(tracer))
+        if tokens is not None:
+            self._interceptors.append(AccessInterceptor(read_tokens(tokens)))
         tls = _tls(settings)
         self._credentials = None if tls is None else server_credentials(tls)
         self.port = 0

@@ -93,6 +93,11 @@ class Settings(BaseSettings):
         0.2, ge=0, le=60, description="between saying that it ends and refusing calls"
     )
     reflection: bool = Field(True, description="let gRPC clients list the services")
+    otlp_endpoint: str = Field(
+        "",
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="where spans are sent, in OTLP over HTTP; empty: there are none",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     tokens_file: Path | None = Field(
         None, description="keys of callers, TOML or JSON; with them only health needs none"

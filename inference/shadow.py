@@ -5,6 +5,7 @@ counts. It runs only while nothing else waits, and a copy that would have to wai
 """
 
 import asyncio
+import contextvars
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -82,7 +83,8 @@ class Shadow:
             version=routing.shadow_version,
             priority=Priority.BULK,
         )
-        task = asyncio.create_task(self._run(copy, answer))
+        # In no trace: the call's own may have ended by then.
+        task = asyncio.create_task(self._run(copy, answer), context=contextvars.Context())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 

@@ -1,1 +1,1 @@
-"""Logs, request ids and metric exposition: the only hand-written code that both services import."""
+"""Logs, traces, request ids and metrics: the only hand-written code that both services import."""

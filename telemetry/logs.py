@@ -12,6 +12,8 @@ from typing import Any, Final, cast
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
+from telemetry import trace_context
+
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 # The innermost frames say where it broke; the outer ones are the framework's.
@@ -67,6 +69,13 @@ def _add_name(logger: Any, _method: str, event: EventDict) -> EventDict:
     return event
 
 
+def _add_trace(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    context = trace_context.current.get()
+    if context is not None:
+        event["trace_id"] = context.trace
+    return event
+
+
 def _place_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Replace `exc_info` by the exception's type, its causes' types and the places it passed."""
     exc_info = event.pop("exc_info", None)
@@ -111,6 +120,7 @@ def _keep_first_line(_logger: Any, _method: str, event: EventDict) -> EventDict:
 _SHARED_PROCESSORS: Final[list[Processor]] = [
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _add_trace,
     _place_exception,
 ]
 
