@@ -11,7 +11,7 @@ SOURCES := gateway inference telemetry credentials nerve training benchmarks tes
 INSTALL := install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check chaos bench bench-smoke soak train evaluate protos protos-check fmt lock up down clean tools
+.PHONY: help serve test check chaos bench bench-smoke soak train evaluate protos protos-check fmt lock up down clean tools fuzz
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ chaos: $(DEV)/.installed ## kill, stop, cut and flood in the long form, some fiv
 
 soak: $(DEV)/.installed ## 100,000 right and wrong calls; fails when a service keeps memory or anything else
 	$(RUN) -m benchmarks.soak $(ARGS)
+
+fuzz: $(DEV)/.installed ## the fuzz tests at length: 5,000 examples of each property, 5,000 requests and more
+	$(RUN) -m pytest --hypothesis-profile=long --timeout=3600 tests/fuzz tests/inference/test_decoding_properties.py \
+		tests/inference/test_windows.py tests/inference/test_offsets.py tests/inference/test_sentences.py
 
 bench-smoke: $(DEV)/.installed ## only see that the benchmark runs (under a minute)
 	$(RUN) -m benchmarks --smoke

@@ -26,6 +26,7 @@ from gateway.open_inference import error_members
 from gateway.openapi import describe
 from gateway.problems import ProblemLayer
 from gateway.routes import demo, entities, health, hub, models, stream, v2, v2_infer, v2_repository
+from gateway.routes.request import TIMEOUT_HEADER
 from gateway.schemas import DOCUMENTED
 from gateway.settings import GatewaySettings
 from gateway.tracing import TraceLayer, call_spans
@@ -117,7 +118,7 @@ def create_app(
         ),
         # Not include_router: an included router is matched again for every request.
         routes=[route for router in routers for route in router.routes],
-        describe=partial(describe, settings=settings) if settings.authenticated else None,
+        describe=partial(describe, settings=settings, timeout_header=TIMEOUT_HEADER),
         title="Nerve",
         summary="Named-entity recognition: text in, entities with exact offsets out.",
         lifespan=lifespan,

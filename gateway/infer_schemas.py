@@ -15,8 +15,10 @@ class InferInput(BaseModel):
 
     model_config = _STRICT
 
-    name: str = Field(description="`text`, the one input of every model.")
-    datatype: str = Field(description="`BYTES`.")
+    name: str = Field(
+        json_schema_extra={"const": "text"}, description="`text`, the one input of every model."
+    )
+    datatype: str = Field(json_schema_extra={"const": "BYTES"}, description="`BYTES`.")
     shape: list[int] = Field(max_length=8, description="`[n]` or `[n, 1]`, for n texts.")
     data: list[str | list[str]] | None = Field(
         default=None, fail_fast=True, description="The texts, as they are or each in a list."
@@ -31,7 +33,10 @@ class InferOutput(BaseModel):
 
     model_config = _STRICT
 
-    name: str = Field(description="`entities`, the one output of every model.")
+    name: str = Field(
+        json_schema_extra={"const": "entities"},
+        description="`entities`, the one output of every model.",
+    )
     parameters: _Parameters = Field(description="`binary_data`: send it after the JSON, not in it.")
 
 
@@ -44,7 +49,9 @@ class InferBody(BaseModel):
     # KServe's client sends both besides the path, which counts.
     model_name: str | None = Field(default=None, description="Ignored: the path says it.")
     model_version: str | None = Field(default=None, description="Ignored: the path says it.")
-    inputs: list[InferInput] = Field(max_length=8)
+    inputs: list[InferInput] = Field(
+        max_length=8, json_schema_extra={"minItems": 1, "maxItems": 1}, description="One."
+    )
     outputs: list[InferOutput] | None = Field(default=None, max_length=8)
     parameters: _Parameters = Field(
         description="`labels` (separated by commas), `min_score`, `aggregation`, `offset_unit`,"

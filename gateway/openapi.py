@@ -1,20 +1,49 @@
-"""What the OpenAPI document says about keys."""
+"""What the OpenAPI document says of every operation: connections, deadlines and keys."""
 
-from typing import Any
+from typing import Any, Final
 
 from gateway.errors import Reason
 from gateway.problems import documented
 from gateway.security import OPEN_PATHS
 from gateway.settings import GatewaySettings
 
+# What a connection is told whatever it asks for.
+_AT_THE_SOCKET: Final = (
+    Reason.MALFORMED_HTTP,
+    Reason.REQUEST_TIMEOUT,
+    Reason.HEADERS_TOO_LARGE,
+    Reason.TOO_MANY_CONNECTIONS,
+)
 
-def describe(document: dict[str, Any], settings: GatewaySettings) -> None:
-    """Add to an OpenAPI document how callers show who they are.
+
+def describe(document: dict[str, Any], settings: GatewaySettings, timeout_header: str) -> None:
+    """Add to an OpenAPI document what holds for every operation.
 
     Args:
         document: changed in place.
-        settings: say what is on.
+        settings: say what is on, and the longest timeout.
+        timeout_header: the header in which callers ask for a shorter one.
     """
+    refusals = documented(*_AT_THE_SOCKET)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            _add(operation, refusals)
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] == timeout_header:
+                    parameter["schema"] = {
+                        **parameter["schema"],
+                        "maximum": settings.request_timeout_ms,
+                    }
+    if settings.authenticated:
+        _describe_keys(document, settings)
+
+
+def _add(operation: dict[str, Any], refusals: dict[int | str, dict[str, Any]]) -> None:
+    for status, response in refusals.items():
+        operation["responses"].setdefault(str(status), response)
+
+
+def _describe_keys(document: dict[str, Any], settings: GatewaySettings) -> None:
     components = document.setdefault("components", {})
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "An API key or a token."},
@@ -32,5 +61,4 @@ def describe(document: dict[str, Any], settings: GatewaySettings) -> None:
             if path in OPEN_PATHS:
                 operation["security"] = []
                 continue
-            for status, response in refusals.items():
-                operation["responses"].setdefault(str(status), response)
+            _add(operation, refusals)

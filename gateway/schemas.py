@@ -22,12 +22,30 @@ _Name = Annotated[str, Field(max_length=128)]
 _MAX_TEXTS: Final = 10_000
 
 
+def _of(field: str, least: dict[str, Any], other: str) -> dict[str, Any]:
+    return {
+        "required": [field],
+        "properties": {field: least, other: {"type": "null"}},
+    }
+
+
+# What the check behind the schema asks for, said in the schema.
+_EITHER_TEXT_OR_TEXTS: Final[dict[str, Any]] = {
+    "oneOf": [
+        _of("text", {"type": "string", "minLength": 1}, "texts"),
+        _of("texts", {"type": "array", "minItems": 1}, "text"),
+    ]
+}
+
+
 class RecognizeBody(BaseModel):
     """Texts whose entities are asked for, with options. Send exactly one of `text` and `texts`."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, json_schema_extra=_EITHER_TEXT_OR_TEXTS
+    )
 
-    text: str | None = Field(default=None, description="One text.")
+    text: str | None = Field(default=None, description="One text, not empty.")
     texts: list[str] | None = Field(
         default=None,
         max_length=_MAX_TEXTS,

@@ -11,10 +11,10 @@ from gateway.wire import parse_json
 
 Body = TypeVar("Body")
 
-_TIMEOUT_HEADER: Final = "X-Request-Timeout-Ms"
+TIMEOUT_HEADER: Final = "X-Request-Timeout-Ms"
 
 TIMEOUT_PARAMETER: Final = {
-    "name": _TIMEOUT_HEADER,
+    "name": TIMEOUT_HEADER,
     "in": "header",
     "required": False,
     "schema": {"type": "integer", "minimum": 1},
@@ -76,7 +76,7 @@ def timeout_s(request: Request, longest_ms: int) -> float:
     Raises:
         GatewayError: FIELD_INVALID.
     """
-    asked = request.headers.get(_TIMEOUT_HEADER)
+    asked = request.headers.get(TIMEOUT_HEADER)
     if asked is None:
         return longest_ms / 1e3
     # At most as many digits as the limit has: int() of a long number takes long.
@@ -86,6 +86,6 @@ def timeout_s(request: Request, longest_ms: int) -> float:
         raise GatewayError(
             Reason.FIELD_INVALID,
             "a header is not valid",
-            fields=(FieldError(_TIMEOUT_HEADER, detail),),
+            fields=(FieldError(TIMEOUT_HEADER, detail),),
         )
     return int(asked) / 1e3

@@ -91,7 +91,7 @@ def _add_metadata(router: APIRouter, client: InferenceClient, request_timeout_ms
         PATH,
         summary="Describe the server",
         response_class=Response,
-        responses=refusals(*FAULTS),
+        responses=refusals(Reason.FIELD_INVALID, *FAULTS),
         openapi_extra=path_parameters(),
     )
     async def describe_server(request: Request) -> Response:
@@ -135,7 +135,7 @@ def _add_metadata(router: APIRouter, client: InferenceClient, request_timeout_ms
         described: dict[str, Any] = {
             "methods": ["GET"],
             "response_class": Response,
-            "responses": refusals(Reason.MODEL_NOT_FOUND, *FAULTS),
+            "responses": refusals(Reason.MODEL_NOT_FOUND, Reason.FIELD_INVALID, *FAULTS),
             "openapi_extra": path_parameters(*names_in(path)),
         }
         router.add_api_route(path, describe_model, summary="Describe a model", **described)

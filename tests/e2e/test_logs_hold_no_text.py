@@ -91,9 +91,14 @@ async def _over_grpc(address: str) -> None:
         ):
             with pytest.raises(grpc.aio.AioRpcError):
                 await call
-        method = channel.unary_unary("/ner.v1.EntityRecognizer/Recognize")
+        name = "/ner.v1.EntityRecognizer/Recognize"
+        method = channel.unary_unary(name, _as_it_is, _as_it_is)
         with pytest.raises(grpc.aio.AioRpcError):
             await method(_TEXT.encode(), timeout=WAIT_S)  # no protobuf at all
+
+
+def _as_it_is(message: bytes) -> bytes:
+    return message
 
 
 async def _work(stack: Process) -> None:
