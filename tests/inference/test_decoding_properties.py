@@ -21,8 +21,8 @@ from tests.tiny_model import LABELS, WINDOW_TOKENS, rust_tokenizer
 
 _SHIPPED: Final = Path(__file__).parents[2] / "models/ner-en/1/tokenizer.json"
 _TINY: Final = Tokenizer(rust_tokenizer(), WINDOW_TOKENS)
-# Windows as short as may be set, so that short texts have many.
-_REAL: Final = Tokenizer.load(_SHIPPED, 8, 24)
+# Windows as short as they can be and still overlap, so that short texts have several.
+_REAL: Final = Tokenizer.load(_SHIPPED, 20, 22)
 _DECODERS: Final = (
     Decoder(LABELS),
     Decoder(["O", "PER", "LOC"]),  # no prefixes
@@ -39,7 +39,9 @@ _PARTS: Final = st.sampled_from(
     ]
 )
 _TEXTS: Final = st.one_of(
-    st.text(_CHARACTERS, max_size=80), st.lists(_PARTS, max_size=40).map("".join)
+    st.text(_CHARACTERS, max_size=80),
+    st.lists(_PARTS, max_size=40).map("".join),
+    st.lists(_PARTS, min_size=20, max_size=60).map(" ".join),
 )
 _TOKENIZERS: Final = st.sampled_from([_TINY, _REAL])
 
