@@ -161,7 +161,7 @@ class _Lines:
             while (pending := await self._pending.get()) is not None:
                 if isinstance(pending, GatewayError):
                     raise pending
-                await self._send(send, _body(await _answer(pending, stream)))
+                await self._send(send, _body(await _answer(pending, stream, self._metrics)))
                 self._window.leave(pending.line_bytes)
                 self._metrics.stream_items_pending.dec()
         except GatewayError as error:
@@ -208,10 +208,15 @@ class _Lines:
             raise ClientDisconnect from None
 
 
-async def _answer(pending: PendingLine, stream: RecognitionStream) -> bytes:
+async def _answer(
+    pending: PendingLine, stream: RecognitionStream, metrics: GatewayMetrics
+) -> bytes:
     if pending.error is not None:
         return failure_line(pending, pending.error)
-    return answer_line(pending, await stream.read())
+    response = await stream.read()
+    if response.model:  # what was refused before a model saw it has none
+        metrics.answered(response.model, response.version, 1)
+    return answer_line(pending, response)
 
 
 def _body(content: bytes, more: bool = True) -> Message:

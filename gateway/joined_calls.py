@@ -203,6 +203,7 @@ class JoinedCalls:
         results = single_results(response)
         if len(results) != len(askers):
             raise GatewayError(Reason.INTERNAL, INTERNAL_DETAIL)
+        self._metrics.answered(response.model, response.version, len(results))
         for asker, result in zip(askers, results, strict=True):
             if not asker.reply.done():
                 asker.reply.set_result(result)

@@ -77,6 +77,13 @@ class GatewayMetrics:
             ["reason"],
             registry=self.registry,
         )
+        self._answered: Final = Counter(
+            "gateway_answered_texts",
+            "Texts that a model has answered or rejected, by the model and version that did.",
+            ["model", "version"],
+            registry=self.registry,
+        )
+        self._models: Final[dict[tuple[str, str], Counter]] = {}
         # Looking a series up by its labels takes several times as long as counting in it.
         self._series: Final[dict[tuple[str, str, int], tuple[Counter, Histogram]]] = {}
 
@@ -101,3 +108,16 @@ class GatewayMetrics:
     def failed(self, reason: str) -> None:
         """Count one request that was answered with an error of this reason."""
         self._failed.labels(reason).inc()
+
+    def answered(self, model: str, version: str, texts: int) -> None:
+        """Count texts of an answer.
+
+        Args:
+            model: as the inference service names it, never as the caller does.
+            version: likewise.
+            texts: of the answer.
+        """
+        series = self._models.get((model, version))
+        if series is None:
+            series = self._models[model, version] = self._answered.labels(model, version)
+        series.inc(texts)

@@ -84,6 +84,7 @@ def create_router(
             metrics.texts.inc()
             call = pb.RecognizeRequest(texts=[text], model=model)
             response = await client.recognize(call, deadline_s, request_id_of(request.scope))
+            metrics.answered(response.model, response.version, 1)
             entities = [
                 LabelledSpan(entity.start, entity.end, entity.label)
                 for entity in only_entities(response)

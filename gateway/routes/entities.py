@@ -142,6 +142,7 @@ def create_router(
         call = recognize_request(body)
         metrics.texts.inc(len(call.texts))
         response = await client.recognize(call, deadline_s, request_id_of(request.scope))
+        metrics.answered(response.model, response.version, len(call.texts))
         return Response(recognize_answer(body, response), media_type="application/json")
 
     return router

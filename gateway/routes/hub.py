@@ -132,6 +132,7 @@ def create_router(
         call.model = await admission.admit(request.scope, call.model, call.texts)
         metrics.texts.inc(len(call.texts))
         response = await client.classify(call, deadline_s, request_id_of(request.scope))
+        metrics.answered(response.model, response.version, len(call.texts))
         return Response(classify_answer(body, response), media_type="application/json")
 
     return router

@@ -98,6 +98,7 @@ def create_router(
             deadline_s if call.timeout_s is None else min(deadline_s, call.timeout_s),
             request_id_of(request.scope),
         )
+        metrics.answered(response.model, response.version, len(call.request.texts))
         answer = infer_answer(call, response)
         if answer.binary is None:
             return Response(answer.json, media_type="application/json")

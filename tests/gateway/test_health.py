@@ -1,4 +1,5 @@
 import asyncio
+import re
 
 import httpx
 
@@ -62,6 +63,9 @@ async def test_metrics_are_written_for_prometheus(http: httpx.AsyncClient) -> No
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
     assert "gateway_texts_total 2.0" in answer.text
+    assert re.search(
+        r'^gateway_answered_texts_total{.*version="1"} 2.0$', answer.text, re.MULTILINE
+    )
     assert (
         'gateway_http_requests_total{method="POST",route="/v1/entities",status="200"} 1.0'
         in answer.text
