@@ -85,8 +85,8 @@ def test_one_request_is_one_trace_from_its_caller_to_the_stages(tmp_path: Path) 
 
 def test_a_joined_call_links_its_requests_and_they_link_it(tmp_path: Path) -> None:
     """Forty at once through one call at a time: some must travel together."""
-    # Long enough that the first call is still under way when the others come.
-    texts = (f"Caller {n} is in Seoul. " + "Nobody knew why. " * 40 for n in range(40))
+    # Long enough that the first call is under way when others come, short enough to be joined.
+    texts = (f"Caller {n} is in Seoul. " + "Nobody knew why. " * 10 for n in range(40))
     spans, _ = _traced(tmp_path, _asking(*((text, {}) for text in texts)))
     requests = {s.span_id: s for s in _named(spans, f"POST {_URL}")}
     assert len(requests) == 40
