@@ -101,6 +101,8 @@ def started(models: Path, messages: IO[bytes] | None = None) -> Iterator[Service
         "INFERENCE_PORT": str(ports[0]),
         "INFERENCE_METRICS_PORT": str(ports[2]),
         "INFERENCE_LOG_LEVEL": "warning",
+        # A closed loop keeps more under way than a person would wait for; none of it is refused.
+        "INFERENCE_MAX_WAIT_MS": "0",
         "GATEWAY_HOST": _HOST,
         "GATEWAY_PORT": str(ports[1]),
         "GATEWAY_INFERENCE_TARGET": f"dns:///{grpc_authority}",
