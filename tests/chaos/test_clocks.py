@@ -7,12 +7,14 @@ from pathlib import Path
 _ROOT = Path(__file__).parents[2]
 _SERVICES = ("gateway", "inference", "nerve", "telemetry")
 _WALL_CLOCKS = {"time", "time_ns", "localtime", "gmtime", "now", "utcnow", "today"}
-# Requests to a bucket are signed for an instant of the world, and tokens of an issuer end at one;
-# nothing is measured by it.
+# Requests to a bucket are signed for an instant of the world, tokens of an issuer end at one, and
+# spans are laid on one; nothing is measured by it.
 _MAY_KNOW_THE_DATE = {
     "gateway/access_tokens.py",
     "inference/sources/aws_signature.py",
     "inference/sources/s3.py",
+    "inference/tracing.py",
+    "telemetry/tracing.py",
 }
 
 
