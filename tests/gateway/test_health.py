@@ -29,7 +29,12 @@ async def test_readiness_is_what_the_inference_service_says(
     assert answer.json()["reason"] == "INFERENCE_UNAVAILABLE"
     assert answer.headers["retry-after"] == "1"
     await inference.set_health(SERVING)
-    assert (await http.get("/readyz")).status_code == 200
+
+    async def is_ready() -> bool:
+        return (await http.get("/readyz")).status_code == 200
+
+    # The connection, which watches the same health, hears of it a moment later.
+    await until(is_ready)
 
 
 async def test_an_inference_service_that_is_killed_is_noticed_at_once_and_found_again(

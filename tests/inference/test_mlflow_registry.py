@@ -1,6 +1,5 @@
 """Models of an MLflow registry, in a store of its own on this machine."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,17 +19,16 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["MlflowClient"]:
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "MlflowClient":
     """A client of a new store, which MLFLOW_TRACKING_URI names."""
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    mlflow.set_tracking_uri(address)
-    mlflow.set_registry_uri(address)
-    yield mlflow.MlflowClient()
-    mlflow.set_tracking_uri("")
-    mlflow.set_registry_uri("")
+    # By the environment alone, as of a service: MLflow's own setters outlive a test.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", address)
+    return mlflow.MlflowClient(address, address)
 
 
 def register(client: "MlflowClient", folder: Path, root: Path) -> None:
