@@ -19,7 +19,9 @@ def outcome(policy: Policy, workload: str, costs: Costs = PADDED) -> Outcome:
 
 
 @pytest.mark.parametrize(
-    "policy", [Fifo(1), Fifo(32), Fifo(32, 10**6, 5_000_000), LengthClasses(), Served()], ids=str
+    "policy",
+    [Fifo(1), Fifo(32), Fifo(32, 10**6, 5_000_000), LengthClasses(), Served()],
+    ids=["alone", "full", "timer", "length classes", "served"],
 )
 def test_below_its_capacity_every_policy_serves_what_comes(policy: Policy) -> None:
     assert outcome(policy, "clicks, idle").of_ceiling == pytest.approx(0.1, rel=0.15)

@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from gateway import redis_ledger
 from gateway.ledger import LedgerUnavailable
 from gateway.redis_ledger import RedisLedger
 from gateway.token_bucket import Charge, Rule, judge
+from telemetry import logs
 from tests.gateway.redis_server import PASSWORD, RedisServer
 
 # So slow that nothing comes back while a test runs.
@@ -140,9 +142,15 @@ def own_redis() -> Iterator[RedisServer]:
 
 @pytest.mark.parametrize("outage", ["kill", "freeze"])
 async def test_a_redis_that_does_not_answer_is_said_once_and_asked_again(
-    own_redis: RedisServer, outage: str, capfd: pytest.CaptureFixture[str]
+    own_redis: RedisServer,
+    outage: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Between two attempts nobody waits for it; the password stays out of the log."""
+    logs.configure("info")
+    # A logger keeps the level of its first use, which may have been in another test.
+    monkeypatch.setattr(redis_ledger, "_LOG", logs.get_logger("gateway.limits"))
     now_s = 0.0
     ledger = RedisLedger(own_redis.url, lease_s=1, clock=lambda: now_s)
     charges = [Charge(_SLOW, 1.0)]
