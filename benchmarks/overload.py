@@ -37,6 +37,8 @@ _RECOVERY_S = 2.0
 _PATIENCE_S = 15.0
 _OK, _PUT_OFF = 200, 429
 _LEAST_GOODPUT, _MOST_P99 = 0.9, 2.0
+# All defaults, but that a caller may be connected for long before it is needed.
+_SETTINGS = {"GATEWAY_HEADER_TIMEOUT_S": "60"}
 
 
 class _Recorder(Recorder):
@@ -82,7 +84,7 @@ def main() -> int:
     options = parser.parse_args()
     about = machine.describe()
     print(f"{about['cpu']}, {about['cores']} cores, commit {about['commit']}, {about['date']}")
-    with started(options.models) as services:
+    with started(options.models, settings=_SETTINGS) as services:
         host, _, port = services.rest_authority.rpartition(":")
         ways = codec(Way.REST, services.rest_authority)
         calls = [ways.call([text], bulk=False) for text in sentences(2_000, options.seed)]

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,10 @@ _HOST = "127.0.0.1"
 _START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 40
 _MIB = 2**20
+
+
+# A closed loop keeps more under way than a person would wait for; none of it is refused.
+UNBOUNDED: Mapping[str, str] = {"INFERENCE_MAX_WAIT_MS": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,9 @@ class Services:
 
 
 @contextmanager
-def started(models: Path, messages: IO[bytes] | None = None) -> Iterator[Services]:
+def started(
+    models: Path, messages: IO[bytes] | None = None, settings: Mapping[str, str] = UNBOUNDED
+) -> Iterator[Services]:
     """Starts both services, waits until they answer, and stops them at the end.
 
     The environment is handed on, so that a setting can be tried: INFERENCE_WORKERS=1 and so on.
@@ -88,6 +94,7 @@ def started(models: Path, messages: IO[bytes] | None = None) -> Iterator[Service
     Args:
         models: the model repository.
         messages: where their messages go; none: to standard error.
+        settings: variables that differ from the defaults of the services.
 
     Raises:
         RuntimeError: one of them ended; its message stands on standard error.
@@ -95,14 +102,14 @@ def started(models: Path, messages: IO[bytes] | None = None) -> Iterator[Service
     """
     ports = [found.port for found in find_free(*[Listener(_HOST, 0, "")] * 3)]
     grpc_authority, rest_authority, metrics = (f"{_HOST}:{port}" for port in ports)
-    environment = os.environ | {  # noqa: TID251 - handed on to the services
+    environment = dict(os.environ)  # noqa: TID251 - handed on to the services
+    environment |= settings
+    environment |= {
         "INFERENCE_MODELS_DIR": str(models),
         "INFERENCE_HOST": _HOST,
         "INFERENCE_PORT": str(ports[0]),
         "INFERENCE_METRICS_PORT": str(ports[2]),
         "INFERENCE_LOG_LEVEL": "warning",
-        # A closed loop keeps more under way than a person would wait for; none of it is refused.
-        "INFERENCE_MAX_WAIT_MS": "0",
         "GATEWAY_HOST": _HOST,
         "GATEWAY_PORT": str(ports[1]),
         "GATEWAY_INFERENCE_TARGET": f"dns:///{grpc_authority}",

@@ -1,5 +1,6 @@
 """The command `python -m gateway`."""
 
+import asyncio
 import gc
 import signal
 import socket
@@ -12,8 +13,10 @@ from credentials.certificates import TlsFiles
 from credentials.errors import CredentialInvalid
 from gateway.app import create_app
 from gateway.connection import ConnectionLimits, guarded
+from gateway.errors import Reason
 from gateway.metrics import GatewayMetrics
 from gateway.settings import GatewaySettings, SettingsInvalid, read_settings
+from gateway.shedding_connection import Refuser, Shedding, shedding
 from gateway.tls import renewed_context
 from telemetry import logs
 from telemetry.tracing import Tracer, TracingInvalid
@@ -112,12 +115,11 @@ def configure(settings: GatewaySettings, tracer: Tracer | None = None) -> uvicor
     metrics = GatewayMetrics()
     tls = _tls(settings)
     context = None if tls is None else renewed_context(tls)
+    app = create_app(settings, metrics=metrics, tracer=tracer)
     return uvicorn.Config(
-        create_app(settings, metrics=metrics, tracer=tracer),
+        app,
         loop="uvloop",
-        http=guarded(
-            connection_limits(settings), lambda reason: metrics.refused.labels(reason).inc()
-        ),
+        http=_connections(settings, metrics, app.refuser),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -130,6 +132,19 @@ def configure(settings: GatewaySettings, tracer: Tracer | None = None) -> uvicor
         timeout_graceful_shutdown=settings.drain_timeout_s,
         ssl_context_factory=None if context is None else lambda _config, _default: context,
     )
+
+
+def _connections(
+    settings: GatewaySettings, metrics: GatewayMetrics, refuser: Refuser | None
+) -> type[asyncio.Protocol]:
+    limits = connection_limits(settings)
+
+    def refused(reason: Reason) -> None:
+        metrics.refused.labels(reason).inc()
+
+    if refuser is None:
+        return guarded(limits, refused)
+    return shedding(limits, refused, Shedding(refuser, metrics))
 
 
 def connection_limits(settings: GatewaySettings) -> ConnectionLimits:

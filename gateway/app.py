@@ -20,6 +20,7 @@ from gateway.hub import error_members as hub_members
 from gateway.infer_schemas import INFER_DOCUMENTED
 from gateway.joined_calls import JoinedCalls
 from gateway.joined_spans import JoinedSpans
+from gateway.load_shedding import ShedLimits
 from gateway.metrics import GatewayMetrics
 from gateway.middleware import AccessLayer, BodyLimitLayer, DisconnectLayer, RequestIdLayer
 from gateway.open_inference import error_members
@@ -29,6 +30,7 @@ from gateway.routes import demo, entities, health, hub, models, stream, v2, v2_i
 from gateway.routes.request import TIMEOUT_HEADER
 from gateway.schemas import DOCUMENTED
 from gateway.settings import GatewaySettings
+from gateway.shedding_connection import Refuser
 from gateway.tracing import TraceLayer, call_spans
 from telemetry.tracing import Tracer
 
@@ -43,7 +45,7 @@ def create_app(
     make_client: Callable[[str, int], InferenceClient] | None = None,
     metrics: GatewayMetrics | None = None,
     tracer: Tracer | None = None,
-) -> FastAPI:
+) -> "LayeredApp":
     """Build the gateway; its connections open and close with the app's lifespan.
 
     Args:
@@ -74,6 +76,7 @@ def create_app(
             hold_s=_JOINED_HOLD_S,
         ),
         None if tracer is None else JoinedSpans(tracer),
+        _shed_limits(settings),
     )
 
     @asynccontextmanager
@@ -118,6 +121,8 @@ def create_app(
         ),
         # Not include_router: an included router is matched again for every request.
         routes=[route for router in routers for route in router.routes],
+        # What counts callers, knows them or traces their requests must see those that are refused.
+        refuser=None if door.layers or tracer is not None else joined_calls,
         describe=partial(describe, settings=settings, timeout_header=TIMEOUT_HEADER),
         title="Nerve",
         summary="Named-entity recognition: text in, entities with exact offsets out.",
@@ -128,6 +133,15 @@ def create_app(
         # FastAPI would look into the environment on every request to see whether it is wanted.
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
+
+
+def _shed_limits(settings: GatewaySettings) -> ShedLimits | None:
+    if not settings.crowd_ms:
+        return None
+    # Half of the joined calls, and each of them full: with less the inference service would wait
+    # for the gateway, with more everybody waits for longer and nobody is answered sooner.
+    calls = max(1, settings.joined_calls // 2)
+    return ShedLimits(settings.crowd_ms / 1e3, calls * settings.joined_texts)
 
 
 def _stream_limits(settings: GatewaySettings) -> StreamLimits:
@@ -162,6 +176,7 @@ class LayeredApp(FastAPI):
 
     Args:
         layers: the outermost first.
+        refuser: decides under overload, so that connections need not ask the app; None: they must.
         describe: adds to the OpenAPI document; None adds nothing.
         options: FastAPI's.
     """
@@ -169,10 +184,12 @@ class LayeredApp(FastAPI):
     def __init__(
         self,
         layers: Sequence[Layer],
+        refuser: Refuser | None = None,
         describe: Callable[[dict[str, Any]], None] | None = None,
         **options: Any,
     ) -> None:
         self._layers: Final = tuple(layers)
+        self.refuser: Final = refuser
         self._describe: Final = describe
         super().__init__(**options)
 

@@ -8,7 +8,9 @@ Rules:
   3. Only texts that ask for the same are joined.
   4. A call is answered when its slowest text is, so those of near-equal length travel together.
   5. Who leaves before its call is sent is not sent.
-  6. Time is an argument.
+  6. Under overload half as many calls count as enough: all wait, and nobody is answered sooner by
+     a call of his own.
+  7. Time is an argument.
 """
 
 from collections.abc import Iterator
@@ -86,23 +88,27 @@ class Coalescer(Generic[Owner]):
         """Note that a call which `take` gave out has ended."""
         self._under_way -= 1
 
-    def take(self, now_s: float) -> list[list[Owner]]:
+    def take(self, now_s: float, *, overloaded: bool = False) -> list[list[Owner]]:
         """Take out what is to be sent now, one list a call; each counts as under way from now on.
 
         Args:
             now_s: the present, on the clock of the texts.
+            overloaded: whether there is overload.
         """
+        most = max(1, self._limits.calls // 2) if overloaded else self._limits.calls
         calls = []
         for options in tuple(self._lanes):
-            for call in self._calls_of(options, now_s):
+            for call in self._calls_of(options, now_s, most):
                 self._under_way += 1
                 calls.append([waiting.owner for waiting in call])
         return calls
 
-    def _calls_of(self, options: bytes, now_s: float) -> Iterator[list[Waiting[Owner]]]:
+    def _calls_of(
+        self, options: bytes, now_s: float, most_calls: int
+    ) -> Iterator[list[Waiting[Owner]]]:
         limits = self._limits
         lane = self._lanes[options]
-        free = limits.calls - self._under_way
+        free = most_calls - self._under_way
         due = free > 0 or now_s >= next(iter(lane)).since_s + limits.hold_s
         if not due and len(lane) < limits.texts:
             return

@@ -158,7 +158,7 @@ class GuardedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin the request, and wait for its body."""
         if self.parser.get_http_version() not in _VERSIONS:
-            raise _HeadRefused
+            raise HeadRefused
         limits = self._limits
         if len(self.headers) > limits.max_headers or (
             # What was received may hold a body as well: only then is it worth the exact count.
@@ -166,7 +166,7 @@ class GuardedConnection(HttpToolsProtocol):
             and self._exact_head_bytes() > limits.max_head_bytes
         ):
             self._refusal = Reason.HEADERS_TOO_LARGE
-            raise _HeadRefused
+            raise HeadRefused
         super().on_headers_complete()
         # Fields behind a body (trailers) come after everything was decided by the head: nobody may
         # add to it then (RFC 9110, 6.5.1). They go into a list that nobody reads.
@@ -255,6 +255,16 @@ class GuardedConnection(HttpToolsProtocol):
             cycle.message_event.set()
         self.transport.close()
 
+    def _is_alone(self) -> bool:
+        """Whether every request before the one that now arrives has been answered."""
+        cycle = self._latest_cycle()
+        return not self.pipeline and (cycle is None or cycle.response_complete)
+
+    def _end_answer(self) -> None:
+        """Wait for the next request after an answer that no app has given."""
+        self._phase = _ANSWER
+        self.on_response_complete()
+
     def _latest_cycle(self) -> RequestResponseCycle | None:
         """The request that began last; uvicorn's type forgets that there may be none."""
         return self.cycle
@@ -283,20 +293,30 @@ class _Stall:
     since_s: float
 
 
-class _HeadRefused(Exception):
-    """Ends the parsing of a head; seen only by the parser."""
+class HeadRefused(Exception):
+    """Ends the parsing of a head."""
 
 
 def refusal(reason: Reason, request_id: str) -> bytes:
-    """Write a whole answer, for where there is no request to answer."""
-    error = GatewayError(reason, _DETAILS[reason])
+    """Write the last answer of a connection, for where there is no request to answer."""
+    return written(GatewayError(reason, _DETAILS[reason]), request_id, "connection: close")
+
+
+def written(error: GatewayError, request_id: str, *fields: str) -> bytes:
+    """Write a whole answer.
+
+    Args:
+        error: what it says.
+        request_id: the id to quote.
+        fields: more lines of its head.
+    """
     body = to_json(problem_members(error, request_id))
     lines = [
         f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
         f"content-type: {MEDIA_TYPE}",
         f"content-length: {len(body)}",
         f"x-request-id: {request_id}",
-        "connection: close",
+        *fields,
     ]
     if error.retry_after_s is not None:
         lines.append(f"retry-after: {error.retry_after_s}")

@@ -12,6 +12,7 @@ from gateway.client import InferenceClient
 from gateway.coalescing import Coalescer, JoinLimits, Waiting
 from gateway.errors import INTERNAL_DETAIL, GatewayError, Reason
 from gateway.joined_spans import JoinedSpans
+from gateway.load_shedding import LoadShedder, ShedLimits
 from gateway.metrics import GatewayMetrics
 from gateway.single_text import SingleQuery, SingleResult, joined_request, single_results
 from telemetry import request_id as request_ids
@@ -28,6 +29,11 @@ _PERHAPS_ONE_TEXT: Final = frozenset(
 )
 
 _CLOSING: Final = "the server is shutting down: try again"
+OVERLOADED: Final = "more is asked than can be answered soon: try again in a second"
+
+# Members of a body that is not an ordinary text of the default model. In a text the quotation marks
+# would be escaped.
+_NOT_ORDINARY: Final = (b'"texts"', b'"model"', b'"priority"')
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +77,7 @@ class JoinedCalls:
         metrics: counts the texts of the calls.
         limits: how texts are joined.
         spans: records the calls in traces; None: there are none.
+        shed: how many ordinary texts may be under way; None: any number.
     """
 
     def __init__(
@@ -79,8 +86,11 @@ class JoinedCalls:
         metrics: GatewayMetrics,
         limits: JoinLimits,
         spans: JoinedSpans | None = None,
+        shed: ShedLimits | None = None,
     ) -> None:
         self._spans: Final = spans
+        self._shedder: Final = None if shed is None else LoadShedder[_Asker](shed)
+        metrics.overloaded.set_function(lambda: self.overloaded)
         self._client: Final = client
         self._metrics: Final = metrics
         self._most_chars: Final = limits.chars
@@ -98,6 +108,25 @@ class JoinedCalls:
             for call in self._calls:
                 call.cancel()
             await asyncio.gather(*self._calls, return_exceptions=True)
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether ordinary texts are refused so that others are answered soon."""
+        return self._shedder is not None and self._shedder.overloaded
+
+    def refuses(self, body: bytes) -> bool:
+        """Say whether a request is refused at once, before its body is parsed: under overload.
+
+        Args:
+            body: of the request; only ordinary ones are refused.
+        """
+        shedder = self._shedder
+        return (
+            shedder is not None
+            and shedder.overloaded
+            and not any(member in body for member in _NOT_ORDINARY)
+            and shedder.refuses(asyncio.get_running_loop().time())
+        )
 
     async def recognize(
         self, query: SingleQuery, timeout_s: float, request_id: str
@@ -120,6 +149,10 @@ class JoinedCalls:
         origin = None if self._spans is None else trace_context.current.get()
         asker = _Asker(query, request_id, now_s + timeout_s, loop.create_future(), origin)
         expiry = loop.call_at(asker.deadline_s, asker.expire)
+        shedder = self._shedder if query.is_ordinary else None
+        if shedder is not None:
+            given_up = shedder.enter(asker, now_s)
+            _refuse(given_up, GatewayError(Reason.QUEUE_FULL, OVERLOADED))
         chars = len(query.text)
         waiting = Waiting(asker, query.options, chars, now_s)
         if chars > self._most_chars:
@@ -135,6 +168,8 @@ class JoinedCalls:
             raise
         finally:
             expiry.cancel()
+            if shedder is not None:
+                shedder.leave(asker, answered=_is_answered(asker.reply))
             if asker.call is None:
                 self._coalescer.leave(waiting)
             else:
@@ -155,7 +190,7 @@ class JoinedCalls:
             for askers in self._coalescer.take(math.inf):
                 _refuse(askers, GatewayError(Reason.DRAINING, _CLOSING))
             return
-        for askers in self._coalescer.take(loop.time()):
+        for askers in self._coalescer.take(loop.time(), overloaded=self.overloaded):
             self._start(_Call(askers, is_counted=True))
         hold_until_s = self._coalescer.hold_until_s
         if hold_until_s is not None:
@@ -215,6 +250,10 @@ class JoinedCalls:
         waiting, call.waiting = call.waiting, set()
         for asker in waiting:
             self._start(_Call([asker], is_counted=False))
+
+
+def _is_answered(reply: asyncio.Future[SingleResult]) -> bool:
+    return reply.done() and not reply.cancelled() and reply.exception() is None
 
 
 def _leave(asker: _Asker, call: _Call) -> None:

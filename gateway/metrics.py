@@ -27,6 +27,7 @@ class GatewayMetrics:
         texts: texts that were sent to the inference service.
         joined_texts: texts of each call that carries single texts.
         refused: connections that were closed for a reason of their own.
+        overloaded: whether texts are refused so that others are answered soon.
     """
 
     def __init__(self) -> None:
@@ -62,6 +63,11 @@ class GatewayMetrics:
             "gateway_connections_refused",
             "Connections closed before or without a whole request, by reason.",
             ["reason"],
+            registry=self.registry,
+        )
+        self.overloaded: Final = Gauge(
+            "gateway_overloaded",
+            "1 while single texts are refused so that others are answered soon.",
             registry=self.registry,
         )
         self._durations: Final = Histogram(

@@ -46,6 +46,7 @@ class GatewaySettings(BaseSettings):
         joined_calls: calls under way from which on single texts of concurrent requests gather
             into one; a few for each core of the inference service.
         joined_texts: most single texts in one call; 1 sends each alone.
+        crowd_ms: single texts whose answers take longer than that in all are overload; 0: never.
         stream_max_line_bytes: largest line of a stream, and the most bytes of lines that one stream
             holds.
         stream_pending_items: lines of one stream that are read and not yet answered.
@@ -98,6 +99,8 @@ class GatewaySettings(BaseSettings):
     max_message_bytes: Annotated[int, Field(ge=1, lt=2**31)] = 64 * 1024 * 1024
     joined_calls: Annotated[int, Field(ge=1)] = 8
     joined_texts: Annotated[int, Field(ge=1, le=256)] = 8
+    # 128 callers in a closed loop, here and on a machine of half its speed, are no overload.
+    crowd_ms: Annotated[int, Field(ge=0, le=60_000)] = 250
     # The longest text that inference takes by default, 200,000 characters, in UTF-8.
     stream_max_line_bytes: Annotated[int, Field(ge=64)] = 1024 * 1024
     # Twice what inference holds of a stream, so that it never waits for the gateway.
@@ -143,7 +146,9 @@ class GatewaySettings(BaseSettings):
     header_timeout_s: Annotated[float, Field(gt=0)] = 10
     body_timeout_s: Annotated[float, Field(gt=0)] = 30
     send_timeout_s: Annotated[float, Field(gt=0)] = 30
-    keep_alive_s: Annotated[int, Field(ge=1)] = 5
+    # Longer than callers keep an idle connection (httpx 5 s, load balancers 60 s): where both let
+    # go at one moment, a request meets a closed socket, and its caller cannot know if it was read.
+    keep_alive_s: Annotated[int, Field(ge=1)] = 75
     max_connections: Annotated[int, Field(ge=1)] = 20_000
     # nginx: 4 buffers of 8 KiB; Apache: 100 fields.
     max_head_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024

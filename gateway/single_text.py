@@ -23,6 +23,11 @@ class SingleQuery:
     text: str
     options: bytes
 
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether nothing but the text was given, as in most requests."""
+        return self.options == _default_options()
+
 
 @dataclass(frozen=True, slots=True)
 class SingleResult:

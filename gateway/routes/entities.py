@@ -6,16 +6,16 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.admission import Admission
 from gateway.client import InferenceClient
-from gateway.errors import Reason
-from gateway.joined_calls import JoinedCalls
+from gateway.errors import GatewayError, Reason
+from gateway.joined_calls import OVERLOADED, JoinedCalls
 from gateway.metrics import GatewayMetrics
 from gateway.middleware import request_id_of
 from gateway.problems import documented
 from gateway.routes.direct import DirectRoute
-from gateway.routes.request import TIMEOUT_PARAMETER, read_json, timeout_s
+from gateway.routes.request import TIMEOUT_PARAMETER, read_json_bytes, timeout_s
 from gateway.schemas import RECOGNIZE_BODY
 from gateway.single_text import single_answer, single_query
-from gateway.wire import recognize_answer, recognize_request
+from gateway.wire import parse_json, recognize_answer, recognize_request
 
 _TEXT: Final = "Angela Merkel met Tim Cook of Apple in Seoul."
 _ENTITIES: Final = [
@@ -129,7 +129,10 @@ def create_router(
     async def recognize(request: Request) -> Response:
         """Return persons, organisations, places and others, with exact offsets into the text."""
         deadline_s = timeout_s(request, request_timeout_ms)
-        body = await read_json(request, RECOGNIZE_BODY)
+        raw = await read_json_bytes(request)
+        if joined_calls.refuses(raw):
+            raise GatewayError(Reason.QUEUE_FULL, OVERLOADED)
+        body = parse_json(RECOGNIZE_BODY, raw)
         texts = (body.text or "",) if body.texts is None else body.texts
         model = await admission.admit(request.scope, body.model or "", texts)
         if model != (body.model or ""):

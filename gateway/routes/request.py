@@ -28,11 +28,20 @@ async def read_json(request: Request, adapter: TypeAdapter[Body]) -> Body:
     Raises:
         GatewayError: UNSUPPORTED_MEDIA_TYPE, MALFORMED_JSON or FIELD_INVALID.
     """
+    return parse_json(adapter, await read_json_bytes(request))
+
+
+async def read_json_bytes(request: Request) -> bytes:
+    """Read a body that says it is JSON, and do not look into it.
+
+    Raises:
+        GatewayError: UNSUPPORTED_MEDIA_TYPE.
+    """
     if not is_json(request.headers.get("content-type", "")):
         raise GatewayError(
             Reason.UNSUPPORTED_MEDIA_TYPE, "send the body as content type application/json in UTF-8"
         )
-    return parse_json(adapter, await _body(request))
+    return await _body(request)
 
 
 async def _body(request: Request) -> bytes:

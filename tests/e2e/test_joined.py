@@ -2,12 +2,13 @@
 
 import asyncio
 from itertools import product
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.e2e.sentences import bank
-from tests.e2e.stack import Process
+from tests.e2e.stack import serving
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -21,7 +22,13 @@ def _texts() -> list[str]:
     return list(dict.fromkeys([*bank(), *pairs]))[:_CALLERS]
 
 
-async def test_two_hundred_texts_at_once_give_what_they_give_one_by_one(stack: Process) -> None:
+async def test_two_hundred_texts_at_once_give_what_they_give_one_by_one(tmp_path: Path) -> None:
+    """One call at a time, so that the others must wait for it and each other."""
+    with serving(tmp_path, GATEWAY_JOINED_CALLS="1", GATEWAY_CROWD_MS="0") as process:
+        await _compare(process.ports.url)
+
+
+async def _compare(url: str) -> None:
     async def call(text: str) -> object:
         response = await client.post("/v1/entities", json={"text": text})
         assert response.status_code == 200, response.text
@@ -30,7 +37,6 @@ async def test_two_hundred_texts_at_once_give_what_they_give_one_by_one(stack: P
     texts = _texts()
     assert len(texts) == _CALLERS
     limits = httpx.Limits(max_connections=_CALLERS)
-    url = stack.ports.url
     async with httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, limits=limits) as client:
         alone = [await call(text) for text in texts]
         before = await _joined_calls(client)
