@@ -6,6 +6,8 @@ CLIENTS := .venv-clients
 RUN    := $(DEV)/bin/python
 # Training in bfloat16 where the processor multiplies in it: a step takes a third of the time.
 BFLOAT16 := $(shell grep -qs -m1 avx512_bf16 /proc/cpuinfo && echo --bfloat16)
+# LOCK=serve-extras.txt: with what tokens, Redis, traces and MLflow need.
+export LOCK ?= serve.txt
 SOURCES := gateway inference telemetry credentials nerve training benchmarks tests requirements
 # Locks are complete, so pip has nothing to resolve.
 INSTALL := install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r
@@ -16,7 +18,7 @@ INSTALL := install --quiet --disable-pip-version-check --no-input --require-hash
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-11s %s\n", $$1, $$2}'
 
-serve: $(SERVE)/.installed ## start both services on the shipped model (GATEWAY_PORT, INFERENCE_PORT)
+serve: $(SERVE)/.installed-$(LOCK) ## start both services on the shipped model (GATEWAY_PORT, INFERENCE_PORT)
 	@$(SERVE)/bin/python -m nerve serve
 
 test: $(DEV)/.installed $(CLIENTS)/.installed tools ## run every test that this machine can run
@@ -91,11 +93,11 @@ down: ## stop the containers
 clean: ## remove what make installed
 	rm -rf $(SERVE) $(DEV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-$(SERVE)/.installed: requirements/serve.txt
+$(SERVE)/.installed-$(LOCK): requirements/$(LOCK)
 	@echo "installing into $(SERVE) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	@$(PYTHON) -m venv --clear $(SERVE)
-	@$(SERVE)/bin/pip $(INSTALL) requirements/serve.txt
+	@$(SERVE)/bin/pip $(INSTALL) requirements/$(LOCK)
 	@touch $@
 
 # torch as a CPU build where an index offers one, else the registry's, which is ten times as large.

@@ -1,10 +1,11 @@
 """Writes the locks: exact versions with hashes, and no index address.
 
-    serve.txt       what the two services need; never torch
-    dev.txt         serve.txt and what tests, checks, benchmarks and training need, but torch
-    torch-cpu.txt   torch as a CPU build (`+cpu`), which some indexes offer to pip
-    torch.txt       torch as everyone's registry has it, with the CUDA libraries it loads on Linux
-    clients.txt     clients of other makers that tests run, for an environment of their own
+    serve.txt         what the two services need; never torch
+    serve-extras.txt  serve.txt and what their extras need: tokens, Redis, traces, MLflow
+    dev.txt           serve.txt and what tests, checks, benchmarks and training need, but torch
+    torch-cpu.txt     torch as a CPU build (`+cpu`), which some indexes offer to pip
+    torch.txt         torch as everyone's registry has it, with the CUDA libraries it loads on Linux
+    clients.txt       clients of other makers that tests run, for an environment of their own
 
 The two builds of torch are different files of one version. `make` takes the first that it can get:
 pip itself would always prefer a file whose hash the index tells, which is the larger one.
@@ -19,6 +20,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent / "pyproject.toml"
+_EXTRAS = ("jwt", "redis", "otel", "mlflow")
 _TORCH = re.compile(r"(torch|nvidia|cuda|triton)[-=]")
 _HEADER = "# Written by `make lock` from pyproject.toml; do not edit.\n"
 
@@ -27,6 +29,8 @@ def main() -> None:
     """Compiles pyproject.toml into the locks."""
     serve = _compile(str(PROJECT))
     constraint = _write("serve.txt", serve)
+    extras = [word for extra in _EXTRAS for word in ("--extra", extra)]
+    _write("serve-extras.txt", _compile(str(PROJECT), *extras, "--constraint", constraint))
     dev = _compile(str(PROJECT), "--extra", "dev", "--extra", "train", "--constraint", constraint)
     torch = [block for block in dev if _TORCH.match(block)]
     _write("torch.txt", torch)

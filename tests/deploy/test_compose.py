@@ -109,7 +109,11 @@ def test_a_container_may_do_no_more_than_it_must(service: dict[str, Any]) -> Non
 
 
 def test_the_build_is_that_of_the_service(name: str, service: dict[str, Any]) -> None:
-    assert service["build"] == {"context": ".", "dockerfile": f"deploy/Dockerfile.{name}"}
+    assert service["build"] == {
+        "context": ".",
+        "dockerfile": f"deploy/Dockerfile.{name}",
+        "args": {"LOCK": "serve.txt"},
+    }
     assert (_ROOT / service["build"]["dockerfile"]).is_file()
 
 

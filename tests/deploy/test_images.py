@@ -59,7 +59,12 @@ def test_only_what_the_lock_names_by_hash_is_installed(service: str) -> None:
     install = build.only("RUN").arguments
     assert "--require-hashes" in install
     assert "--no-cache-dir" in install
-    assert build.copied() == [("requirements/serve.txt", "/build/serve.txt")]
+    assert build.only("ARG").arguments == "LOCK=serve.txt"
+    assert install.endswith("-r /build/${LOCK}")
+    assert build.copied() == [
+        ("requirements/serve.txt", "/build/"),
+        ("requirements/serve-extras.txt", "/build/"),
+    ]
     assert final.all("RUN") == []
 
 
