@@ -6,14 +6,12 @@ import grpc
 
 from inference.core import Aggregation, ClassifyAnswer, ClassifyQuery, TokenGroup
 from inference.engine import Engine
-from inference.errors import Reason, RecognitionError, RequestInvalid, TextRejected
+from inference.errors import Reason, RequestInvalid, TextRejected
 from inference.metrics import Metrics
-from inference.servicers.call import expiry_ns, request_id_of
-from inference.servicers.status import abort, proto_reason
+from inference.servicers.call import expiry_ns
+from inference.servicers.outcome import count_answer, fail
+from inference.servicers.status import proto_reason
 from protos.ner.v1 import entity_recognizer_pb2 as pb
-from telemetry import logs
-
-_log = logs.get_logger(__name__)
 
 STRATEGIES: Mapping[int, Aggregation] = {
     pb.AGGREGATION_UNSPECIFIED: Aggregation.SIMPLE,
@@ -46,20 +44,9 @@ class ClassificationCall:
         try:
             with self._metrics.calls_in_flight.track_inprogress():
                 answer = await self._engine.classify(classify_query(request), expiry_ns(context))
-        except RecognitionError as error:
-            self._metrics.call(error.reason)
-            await abort(context, error)
-        except Exception:  # noqa: BLE001 - the edge: nothing may escape unnamed
-            call_id = request_id_of(context)
-            self._metrics.call(Reason.INTERNAL)
-            _log.exception("call_failed", request_id=call_id)
-            await abort(
-                context,
-                RecognitionError(Reason.INTERNAL, f"internal error (request id {call_id})"),
-            )
-        self._metrics.call("OK", answer.timings, f"{answer.model}/{answer.version}")
-        for result in answer.results:
-            self._metrics.text(result.reason if isinstance(result, TextRejected) else "OK")
+        except Exception as error:  # noqa: BLE001 - the edge: nothing may escape unnamed
+            await fail(self._metrics, context, error)
+        count_answer(self._metrics, answer)
         return _response(answer)
 
 

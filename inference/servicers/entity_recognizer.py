@@ -13,18 +13,16 @@ from inference.core import (
     RecognizeQuery,
 )
 from inference.engine import Engine
-from inference.errors import Reason, RecognitionError, RequestInvalid, TextRejected
+from inference.errors import Reason, RequestInvalid, TextRejected
 from inference.metrics import Metrics
 from inference.repository import VersionState
-from inference.servicers.call import expiry_ns, request_id_of
+from inference.servicers.call import expiry_ns
 from inference.servicers.classification import ClassificationCall
+from inference.servicers.outcome import count_answer, fail
 from inference.servicers.recognize_stream import RecognizeStreams, Translation
-from inference.servicers.status import abort, proto_reason
+from inference.servicers.status import proto_reason
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from protos.ner.v1.entity_recognizer_pb2_grpc import EntityRecognizerServicer
-from telemetry import logs
-
-_log = logs.get_logger(__name__)
 
 AGGREGATIONS: Mapping[int, Aggregation] = {
     pb.AGGREGATION_UNSPECIFIED: Aggregation.FIRST,
@@ -76,19 +74,9 @@ class RecognizerServicer(EntityRecognizerServicer):
         try:
             with self._metrics.calls_in_flight.track_inprogress():
                 answer = await self._engine.recognize(query_of(request), expiry_ns(context))
-        except RecognitionError as error:
-            self._metrics.call(error.reason)
-            await abort(context, error)
-        except Exception:  # noqa: BLE001 - the edge: nothing may escape unnamed
-            call_id = request_id_of(context)
-            self._metrics.call(Reason.INTERNAL)
-            _log.exception("call_failed", request_id=call_id)
-            await abort(
-                context,
-                RecognitionError(Reason.INTERNAL, f"internal error (request id {call_id})"),
-            )
-        self._metrics.call("OK", answer.timings, f"{answer.model}/{answer.version}")
-        self._count_texts(answer)
+        except Exception as error:  # noqa: BLE001 - the edge: nothing may escape unnamed
+            await fail(self._metrics, context, error)
+        count_answer(self._metrics, answer)
         return response_of(answer)
 
     async def RecognizeStream(  # type: ignore[override]  # it writes through the context
@@ -118,15 +106,6 @@ class RecognizerServicer(EntityRecognizerServicer):
             models=[_model_version(state) for state in repository.versions],
             default_model=repository.default_model,
         )
-
-    def _count_texts(self, answer: RecognizeAnswer) -> None:
-        answered = 0
-        for result in answer.results:
-            if isinstance(result, TextRejected):
-                self._metrics.text(result.reason)
-            else:
-                answered += 1
-        self._metrics.text("OK", answered)
 
 
 def query_of(request: pb.RecognizeRequest) -> RecognizeQuery:

@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import grpc
 
-from inference.core import RecognizeAnswer
+from inference.core import ClassifyAnswer, RecognizeAnswer
 from inference.errors import Reason, RecognitionError, TextRejected
 from inference.metrics import Metrics
 from inference.servicers.call import request_id_of
@@ -37,6 +37,15 @@ def named(error: Exception, context: grpc.aio.ServicerContext[Any, Any]) -> Reco
     return RecognitionError(Reason.INTERNAL, f"internal error (request id {request_id})")
 
 
+async def fail(
+    metrics: Metrics, context: grpc.aio.ServicerContext[Any, Any], error: Exception
+) -> NoReturn:
+    """Counts a call that failed, and ends it with the status of its error."""
+    told = named(error, context)
+    metrics.call(told.reason)
+    await abort(context, told)
+
+
 def answered_or_aborted(
     method: _Method[_Servicer, _Request, _Response],
 ) -> Callable[[_Servicer, _Request, Any], Awaitable[_Response]]:
@@ -52,7 +61,7 @@ def answered_or_aborted(
     return answer
 
 
-def count_answer(metrics: Metrics, answer: RecognizeAnswer) -> None:
+def count_answer(metrics: Metrics, answer: RecognizeAnswer | ClassifyAnswer) -> None:
     """Records a call that was answered, and its texts."""
     metrics.call("OK", answer.timings, f"{answer.model}/{answer.version}")
     rejected = [result.reason for result in answer.results if isinstance(result, TextRejected)]

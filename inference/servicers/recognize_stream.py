@@ -24,7 +24,8 @@ from inference.errors import (
 from inference.metrics import Metrics
 from inference.servicers.call import expiry_ns, request_id_of
 from inference.servicers.ordered_stream import OrderedStream
-from inference.servicers.status import abort, proto_reason
+from inference.servicers.outcome import fail
+from inference.servicers.status import proto_reason
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from telemetry import logs
 
@@ -75,17 +76,8 @@ class RecognizeStreams:
         """Answers one stream; see the .proto."""
         try:
             await self._serve(requests, context)
-        except RecognitionError as error:
-            self._metrics.call(error.reason)
-            await abort(context, error)
-        except Exception:  # noqa: BLE001 - the edge: nothing may escape unnamed
-            call_id = request_id_of(context)
-            self._metrics.call(Reason.INTERNAL)
-            _log.exception("stream_failed", request_id=call_id)
-            await abort(
-                context,
-                RecognitionError(Reason.INTERNAL, f"internal error (request id {call_id})"),
-            )
+        except Exception as error:  # noqa: BLE001 - the edge: nothing may escape unnamed
+            await fail(self._metrics, context, error)
         self._metrics.call("OK")
 
     async def _serve(self, requests: Requests, context: Context) -> None:
