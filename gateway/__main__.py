@@ -5,6 +5,7 @@ import gc
 import signal
 import socket
 import sys
+from functools import partial
 from typing import Final
 
 import uvicorn
@@ -14,6 +15,7 @@ from credentials.errors import CredentialInvalid
 from gateway.app import create_app
 from gateway.connection import ConnectionLimits, guarded
 from gateway.errors import Reason
+from gateway.event_loop import new_loop
 from gateway.metrics import GatewayMetrics
 from gateway.settings import GatewaySettings, SettingsInvalid, read_settings
 from gateway.shedding_connection import Refuser, Shedding, shedding
@@ -40,12 +42,21 @@ class GatewayServer(uvicorn.Server):
         config: uvicorn's.
         host: address listened on.
         port: TCP port listened on.
+        handshake_timeout_s: time in which a TLS handshake must end.
     """
 
-    def __init__(self, config: uvicorn.Config, host: str, port: int) -> None:
+    def __init__(
+        self, config: uvicorn.Config, host: str, port: int, handshake_timeout_s: float
+    ) -> None:
         super().__init__(config)
+        self._handshake_timeout_s: Final = handshake_timeout_s
         self._host: Final = host
         self._port: Final = port
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve in a loop of this server's own until a signal ends it."""
+        with asyncio.Runner(loop_factory=partial(new_loop, self._handshake_timeout_s)) as runner:
+            runner.run(self.serve(sockets=sockets))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then log `gateway_listening`."""
@@ -91,7 +102,7 @@ def main() -> None:
         sys.exit(_EXIT_FAILURE)
     try:
         with listener:
-            _serve(config, settings.host, listener)
+            _serve(config, settings, listener)
     finally:
         if tracer is not None:
             tracer.close()
@@ -118,7 +129,6 @@ def configure(settings: GatewaySettings, tracer: Tracer | None = None) -> uvicor
     app = create_app(settings, metrics=metrics, tracer=tracer)
     return uvicorn.Config(
         app,
-        loop="uvloop",
         http=_connections(settings, metrics, app.refuser),
         ws="none",
         lifespan="on",
@@ -166,8 +176,9 @@ def _tls(settings: GatewaySettings) -> TlsFiles | None:
     return TlsFiles(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)
 
 
-def _serve(config: uvicorn.Config, host: str, listener: socket.socket) -> None:
-    server = GatewayServer(config, host, listener.getsockname()[1])
+def _serve(config: uvicorn.Config, settings: GatewaySettings, listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    server = GatewayServer(config, settings.host, port, settings.header_timeout_s)
     # uvicorn raises the signal again once it has drained; with the default action the exit status
     # would then say that the process was killed.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -43,7 +43,7 @@ OPEN_INFERENCE = open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceSe
 _NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000
 
-_CHANNEL_OPTIONS = (
+CHANNEL_OPTIONS = (
     # Clients may ping every 10 s, also while idle; the default punishes that with GOAWAY.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
@@ -51,6 +51,8 @@ _CHANNEL_OPTIONS = (
     # A connection takes calls for five minutes, so that new replicas get their share of callers.
     # Those that run then are not cut off, however long they take: a stream may last for hours.
     ("grpc.max_connection_age_ms", 300_000),
+    # A caller that is silent, or slow with TLS, is cut; the default is two minutes.
+    ("grpc.server_handshake_timeout_ms", 10_000),
     # Without this two servers share a port silently and the calls go to either.
     ("grpc.so_reuseport", 0),
 )
@@ -139,7 +141,7 @@ class Server:
         """
         message_bytes = self._settings.max_message_bytes
         options: list[tuple[str, Any]] = [
-            *_CHANNEL_OPTIONS,
+            *CHANNEL_OPTIONS,
             ("grpc.max_receive_message_length", message_bytes),
             ("grpc.max_send_message_length", message_bytes),
         ]

@@ -15,6 +15,7 @@ from credentials.errors import CredentialInvalid
 from gateway.channel import ChannelFiles
 from gateway.client import InferenceClient
 from gateway.errors import GatewayError, Reason
+from inference import server as server_module
 from inference.access import ADMIN_METHODS
 from inference.metrics import Metrics
 from inference.repository import Repository
@@ -235,6 +236,21 @@ async def test_tls_is_served_and_only_the_right_authority_is_trusted(
         assert await _served_to(server, ChannelFiles(ClientTlsFiles(stranger.file))) is gone
         named = ChannelFiles(ClientTlsFiles(authority.file), server_name="inference.elsewhere")
         assert await _served_to(server, named) is gone
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "tls"])
+async def test_a_handshake_that_does_not_come_is_not_waited_for(
+    serve: Serve, served: Issued, secured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = dict(server_module.CHANNEL_OPTIONS) | {"grpc.server_handshake_timeout_ms": 500}
+    monkeypatch.setattr(server_module, "CHANNEL_OPTIONS", tuple(options.items()))
+    files = {"tls_cert_file": served.certificate, "tls_key_file": served.key} if secured else {}
+    async with serve(**files) as server, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        # A plain server introduces itself first.
+        while await reader.read(1024):
+            pass
+        writer.close()
 
 
 async def test_with_mtls_only_certificates_of_the_authority_are_answered(

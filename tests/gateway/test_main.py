@@ -2,15 +2,18 @@ import asyncio
 import json
 import signal
 import socket
+import ssl
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from protos.ner.v1 import entity_recognizer_pb2 as pb
+from tests.certificates import Authority
 from tests.gateway.polling import until
 from tests.gateway.scripted_inference import ScriptedInference, find_names
 
@@ -168,3 +171,28 @@ async def test_logs_are_json_and_never_hold_a_text(
     assert any(line["event"] == "inference_call_failed" for line in gateway.lines)
     for word in _TEXT.split():
         assert word not in json.dumps(gateway.lines)
+
+
+async def test_a_tls_handshake_that_does_not_come_is_not_waited_for(
+    start: Start, tmp_path: Path
+) -> None:
+    """Nor does it make the next caller wait."""
+    authority = Authority(tmp_path, "ours")
+    served = authority.issue("gateway")
+    process = await start(
+        GATEWAY_HOST="127.0.0.1",
+        GATEWAY_PORT="0",
+        GATEWAY_TLS_CERT_FILE=str(served.certificate),
+        GATEWAY_TLS_KEY_FILE=str(served.key),
+        GATEWAY_HEADER_TIMEOUT_S="0.5",
+    )
+    gateway = _Gateway(process)
+    port = await gateway.port()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    tls = ssl.create_default_context(cafile=authority.file)
+    async with asyncio.timeout(_LIMIT_S), httpx.AsyncClient(verify=tls, trust_env=False) as http:
+        assert (await http.get(f"https://localhost:{port}/healthz")).status_code == 200
+        assert await reader.read() == b"", "closed, though the loop's own patience is a minute"
+    writer.close()
+    process.terminate()
+    assert await gateway.end() == 0
