@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from credentials.certificates import ClientTlsFiles
@@ -34,6 +35,8 @@ from gateway.shedding_connection import Refuser
 from gateway.tracing import TraceLayer, call_spans
 from telemetry.tracing import Tracer
 
+# Single texts that may always be under way: what keeps the inference service on two cores busy.
+LEAST_UNDER_WAY = 32
 # A text that is longer than some ten sentences goes alone: its neighbours would wait for it.
 _JOINED_CHARS: Final = 1_000
 # About what a model run takes: who waits for that long has lost nothing to an idle server.
@@ -89,20 +92,6 @@ def create_app(
             await client.aclose()
             await door.aclose()
 
-    timeout_ms = settings.request_timeout_ms
-    routers = (
-        entities.create_router(client, joined_calls, metrics, timeout_ms, door.admission),
-        models.create_router(client, timeout_ms),
-        stream.create_router(client, metrics, _stream_limits(settings), door.admission),
-        hub.create_router(client, metrics, timeout_ms, door.admission),
-        v2.create_router(client, timeout_ms),
-        v2_infer.create_router(
-            client, metrics, timeout_ms, settings.max_body_bytes, door.admission
-        ),
-        v2_repository.create_router(client, timeout_ms, door.admin),
-        demo.create_router(client, metrics, timeout_ms, door.admission),
-        health.create_router(client, metrics),
-    )
     return LayeredApp(
         layers=(  # the outermost first
             RequestIdLayer,
@@ -120,7 +109,7 @@ def create_app(
             DisconnectLayer,
         ),
         # Not include_router: an included router is matched again for every request.
-        routes=[route for router in routers for route in router.routes],
+        routes=_routes(settings, client, joined_calls, metrics, door),
         # What counts callers, knows them or traces their requests must see those that are refused.
         refuser=None if door.layers or tracer is not None else joined_calls,
         describe=partial(describe, settings=settings, timeout_header=TIMEOUT_HEADER),
@@ -135,13 +124,35 @@ def create_app(
     )
 
 
+def _routes(
+    settings: GatewaySettings,
+    client: InferenceClient,
+    joined_calls: JoinedCalls,
+    metrics: GatewayMetrics,
+    door: Door,
+) -> list[BaseRoute]:
+    timeout_ms, admission = settings.request_timeout_ms, door.admission
+    routers = (
+        entities.create_router(client, joined_calls, metrics, timeout_ms, admission),
+        models.create_router(client, timeout_ms),
+        stream.create_router(client, metrics, _stream_limits(settings), admission),
+        hub.create_router(client, metrics, timeout_ms, admission),
+        v2.create_router(client, timeout_ms),
+        v2_infer.create_router(client, metrics, timeout_ms, settings.max_body_bytes, admission),
+        v2_repository.create_router(client, timeout_ms, door.admin),
+        demo.create_router(client, metrics, timeout_ms, admission),
+        health.create_router(client, metrics),
+    )
+    return [route for router in routers for route in router.routes]
+
+
 def _shed_limits(settings: GatewaySettings) -> ShedLimits | None:
     if not settings.crowd_ms:
         return None
     # Half of the joined calls, and each of them full: with less the inference service would wait
     # for the gateway, with more everybody waits for longer and nobody is answered sooner.
-    calls = max(1, settings.joined_calls // 2)
-    return ShedLimits(settings.crowd_ms / 1e3, calls * settings.joined_texts)
+    texts = settings.joined_calls // 2 * settings.joined_texts
+    return ShedLimits(settings.crowd_ms / 1e3, max(LEAST_UNDER_WAY, texts))
 
 
 def _stream_limits(settings: GatewaySettings) -> StreamLimits:

@@ -29,7 +29,8 @@ from telemetry.logs import get_logger
 _LOG: Final = get_logger("gateway.connection")
 
 _DETAILS: Final = {
-    Reason.MALFORMED_HTTP: "this is no HTTP/1.1 request",
+    Reason.MALFORMED_HTTP: "this is no HTTP/1.1 request, or one with a body that asks for another"
+    " protocol: send it without Upgrade",
     Reason.HEADERS_TOO_LARGE: "the head of the request is too large: send fewer, shorter fields",
     Reason.REQUEST_TIMEOUT: "the request took too long to arrive",
     Reason.TOO_MANY_CONNECTIONS: "too many connections: try again shortly",
@@ -84,6 +85,7 @@ _ARRIVING: Final = frozenset({_HEAD, _BODY})
 
 # The parser also takes HTTP/0.9, which has no fields, and an answer without a head.
 _VERSIONS: Final = ("1.1", "1.0")
+_OF_A_BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 # A caller that takes an answer byte by byte holds it in memory as well as one that takes nothing.
 _LEAST_TAKEN_BYTES: Final = 1024
@@ -137,6 +139,7 @@ class GuardedConnection(HttpToolsProtocol):
         elif phase is _IDLE:
             self._begin_head()
         super().data_received(data)
+        self._end_chunk()
         if self._phase is _HEAD:
             # The parser keeps a field until it ends, however long, and calls nobody before.
             if self._head_bytes > self._limits.max_head_bytes:
@@ -151,13 +154,27 @@ class GuardedConnection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A head begins, perhaps behind a request that is still being answered."""
+        self._unset_keepalive_if_required()  # an answer within this chunk may have set it
         if self._phase is not _HEAD:
             self._begin_head()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Begin the request, and wait for its body."""
+        self._check_head()
+        self._begin()
+
+    def _check_head(self) -> None:
+        """Refuse a head that no request may have.
+
+        Raises:
+            HeadRefused: for the reason `_refusal`.
+        """
         if self.parser.get_http_version() not in _VERSIONS:
+            raise HeadRefused
+        # The parser would leave the body of such a request to the other protocol, and take it for
+        # the next request.
+        if self.parser.should_upgrade() and any(name in _OF_A_BODY for name, _ in self.headers):
             raise HeadRefused
         limits = self._limits
         if len(self.headers) > limits.max_headers or (
@@ -167,12 +184,19 @@ class GuardedConnection(HttpToolsProtocol):
         ):
             self._refusal = Reason.HEADERS_TOO_LARGE
             raise HeadRefused
+
+    def _begin(self) -> None:
+        """Begin a request whose head may pass."""
         super().on_headers_complete()
         # Fields behind a body (trailers) come after everything was decided by the head: nobody may
         # add to it then (RFC 9110, 6.5.1). They go into a list that nobody reads.
         self.headers = []
+        limits = self._limits
         streamed = self.scope["path"] in limits.streamed_paths
         self._expect(_STREAMED_BODY if streamed else _BODY, limits.body_timeout_s)
+
+    def _end_chunk(self) -> None:
+        """Follow the parser, which has read all that was received so far."""
 
     def on_message_complete(self) -> None:
         """Wait for nothing but the answer; if it was given before the body's end, for a head."""

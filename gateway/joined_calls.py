@@ -33,7 +33,7 @@ OVERLOADED: Final = "more is asked than can be answered soon: try again in a sec
 
 # Members of a body that is not an ordinary text of the default model. In a text the quotation marks
 # would be escaped.
-_NOT_ORDINARY: Final = (b'"texts"', b'"model"', b'"priority"')
+_NOT_ORDINARY: Final = (b'"texts"', b'"model"', b'"priority"', b'"timings"')
 
 
 @dataclass(slots=True, eq=False)
@@ -90,7 +90,7 @@ class JoinedCalls:
     ) -> None:
         self._spans: Final = spans
         self._shedder: Final = None if shed is None else LoadShedder[_Asker](shed)
-        metrics.overloaded.set_function(lambda: self.overloaded)
+        metrics.overloaded.set_function(self._look)
         self._client: Final = client
         self._metrics: Final = metrics
         self._most_chars: Final = limits.chars
@@ -113,6 +113,12 @@ class JoinedCalls:
     def overloaded(self) -> bool:
         """Whether ordinary texts are refused so that others are answered soon."""
         return self._shedder is not None and self._shedder.overloaded
+
+    def _look(self) -> bool:
+        """Decide anew also where nobody comes: for the metric."""
+        if self._shedder is not None:
+            self._shedder.look(asyncio.get_running_loop().time())
+        return self.overloaded
 
     def refuses(self, body: bytes) -> bool:
         """Say whether a request is refused at once, before its body is parsed: under overload.
@@ -142,14 +148,17 @@ class JoinedCalls:
                 an id of its own, and a line in the log says whose texts it carried if it fails.
 
         Raises:
-            GatewayError: the call failed, or the deadline passed.
+            GatewayError: the call failed, the deadline passed, or there is overload.
         """
         loop = asyncio.get_running_loop()
         now_s = loop.time()
+        shedder = self._shedder if query.is_ordinary else None
+        # Again, for bodies that did not show before they were parsed that they are ordinary.
+        if shedder is not None and shedder.refuses(now_s):
+            raise GatewayError(Reason.QUEUE_FULL, OVERLOADED)
         origin = None if self._spans is None else trace_context.current.get()
         asker = _Asker(query, request_id, now_s + timeout_s, loop.create_future(), origin)
         expiry = loop.call_at(asker.deadline_s, asker.expire)
-        shedder = self._shedder if query.is_ordinary else None
         if shedder is not None:
             given_up = shedder.enter(asker, now_s)
             _refuse(given_up, GatewayError(Reason.QUEUE_FULL, OVERLOADED))

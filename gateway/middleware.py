@@ -96,7 +96,10 @@ class RequestIdLayer(HttpLayer):
 
 
 class AccessLayer(HttpLayer):
-    """Records every request once, in metrics and log; paths and texts stay out of both."""
+    """Records every request once, in metrics and log; paths and texts stay out of both.
+
+    But not those that their connection refuses under overload: it counts them itself.
+    """
 
     def __init__(self, app: ASGIApp, metrics: GatewayMetrics) -> None:
         super().__init__(app)

@@ -11,17 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
-from gateway.connection import ConnectionLimits, GuardedConnection, HeadRefused, written
+from gateway.connection import ConnectionLimits, GuardedConnection, written
 from gateway.errors import GatewayError, Reason
 from gateway.joined_calls import OVERLOADED
 from gateway.metrics import GatewayMetrics
 from telemetry import request_id as request_ids
 
 _METHOD: Final = b"POST"
+_VERSION: Final = "1.1"
 _PATH: Final = "/v1/entities"
 _URL: Final = _PATH.encode()
-# Fields with a say in the answer that only the app knows how to follow.
-_FOR_THE_APP: Final = frozenset({b"origin", b"expect", b"content-encoding"})
+# Fields with a say in the answer that only the app knows how to follow; chunked bodies may have
+# fields behind them, which must not become those of the head.
+_FOR_THE_APP: Final = frozenset({b"origin", b"expect", b"content-encoding", b"transfer-encoding"})
 _REQUEST_ID: Final = request_ids.HEADER.encode()
 
 
@@ -62,22 +64,6 @@ class SheddingConnection(GuardedConnection):
         self._shedding: Final = shedding
         self._held: bytearray | None = None  # body of the request that is looked at
 
-    def data_received(self, data: bytes) -> None:
-        """Take bytes; nothing is held beyond them."""
-        super().data_received(data)
-        if self._held is not None:
-            try:
-                self._begin_held()
-            except HeadRefused:
-                self.send_400_response("")
-
-    def on_headers_complete(self) -> None:
-        """Begin the request, unless it is looked at first."""
-        if self._may_refuse():
-            self._held = bytearray()
-        else:
-            super().on_headers_complete()
-
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
         if self._held is None:
@@ -95,20 +81,36 @@ class SheddingConnection(GuardedConnection):
             self._begin_held()
         super().on_message_complete()
 
+    def _begin(self) -> None:
+        """Begin the request, unless it is looked at first."""
+        if self._may_refuse():
+            self._held = bytearray()
+        else:
+            super()._begin()
+
+    def _end_chunk(self) -> None:
+        """Hold nothing beyond the chunk that it came in."""
+        if self._held is not None:
+            self._begin_held()
+
     def _may_refuse(self) -> bool:
         """Whether this is a request for entities, and the only one on its connection."""
         return (
             self._shedding.refuser.overloaded
             and self.url == _URL
             and self.parser.get_method() == _METHOD
+            and self.parser.get_http_version() == _VERSION
             and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade()
             and self._is_alone()
+            # A caller that does not read its refusals must not be given more of them.
+            and not self.flow.write_paused
             and not any(name in _FOR_THE_APP for name, _ in self.headers)
         )
 
     def _begin_held(self) -> None:
         held, self._held = self._held, None
-        super().on_headers_complete()
+        super()._begin()
         if held:
             super().on_body(bytes(held))
 

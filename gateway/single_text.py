@@ -18,15 +18,12 @@ class SingleQuery:
     Attributes:
         text: not empty.
         options: a serialized `RecognizeRequest` without texts; the same bytes ask for the same.
+        is_ordinary: whether somebody waits for an answer of the default model.
     """
 
     text: str
     options: bytes
-
-    @property
-    def is_ordinary(self) -> bool:
-        """Whether nothing but the text was given, as in most requests."""
-        return self.options == _default_options()
+    is_ordinary: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +41,17 @@ class SingleResult:
     result: pb.TextResult
 
 
-def single_query(body: RecognizeBody) -> SingleQuery | None:
+def is_ordinary(body: RecognizeBody) -> bool:
+    """Say whether somebody waits for an answer of the default model."""
+    return not body.model and body.priority != "bulk"
+
+
+def single_query(body: RecognizeBody, *, ordinary: bool = True) -> SingleQuery | None:
     """Take the one text of a body, if it may travel with the texts of other requests.
+
+    Args:
+        body: as it is to be asked.
+        ordinary: `is_ordinary` of what the caller sent, who may not have named the model.
 
     Returns:
         None if it may not: several texts are a call already, and timings are those of a call.
@@ -57,10 +63,10 @@ def single_query(body: RecognizeBody) -> SingleQuery | None:
         return None
     # Most bodies hold nothing but a text; what they ask for need not be written out each time.
     if body.text and len(body.model_fields_set) == 1:
-        return SingleQuery(body.text, _default_options())
+        return SingleQuery(body.text, _default_options(), ordinary)
     request = recognize_request(body)
     text = request.texts[0]
-    return SingleQuery(text, _options(request))
+    return SingleQuery(text, _options(request), ordinary)
 
 
 def joined_request(queries: Sequence[SingleQuery]) -> pb.RecognizeRequest:

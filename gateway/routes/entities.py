@@ -14,7 +14,7 @@ from gateway.problems import documented
 from gateway.routes.direct import DirectRoute
 from gateway.routes.request import TIMEOUT_PARAMETER, read_json_bytes, timeout_s
 from gateway.schemas import RECOGNIZE_BODY
-from gateway.single_text import single_answer, single_query
+from gateway.single_text import is_ordinary, single_answer, single_query
 from gateway.wire import parse_json, recognize_answer, recognize_request
 
 _TEXT: Final = "Angela Merkel met Tim Cook of Apple in Seoul."
@@ -135,17 +135,18 @@ def create_router(
         body = parse_json(RECOGNIZE_BODY, raw)
         texts = (body.text or "",) if body.texts is None else body.texts
         model = await admission.admit(request.scope, body.model or "", texts)
+        named = body
         if model != (body.model or ""):
-            body = body.model_copy(update={"model": model})
-        query = single_query(body)
+            named = body.model_copy(update={"model": model})
+        query = single_query(named, ordinary=is_ordinary(body))
         if query is not None:
             metrics.texts.inc()
             result = await joined_calls.recognize(query, deadline_s, request_id_of(request.scope))
             return Response(single_answer(result), media_type="application/json")
-        call = recognize_request(body)
+        call = recognize_request(named)
         metrics.texts.inc(len(call.texts))
         response = await client.recognize(call, deadline_s, request_id_of(request.scope))
         metrics.answered(response.model, response.version, len(call.texts))
-        return Response(recognize_answer(body, response), media_type="application/json")
+        return Response(recognize_answer(named, response), media_type="application/json")
 
     return router

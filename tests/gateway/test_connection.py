@@ -375,6 +375,39 @@ async def test_three_requests_at_once_get_three_answers(
         assert (await send_raw(http, request + _GET + request)).statuses == [200, 200, 200]
 
 
+async def test_a_body_behind_an_upgrade_is_not_taken_for_a_request(
+    settings: GatewaySettings, serve: Serve, inference: ScriptedInference
+) -> None:
+    """The parser leaves such a body to the other protocol, which nobody here speaks."""
+    upgrade = _HEAD.replace(str(len(_BODY)).encode(), str(len(_GET)).encode())
+    async with serve(settings) as http, connected(http) as connection:
+        await connection.send(upgrade + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n")
+        await asyncio.sleep(0.05)
+        await connection.send(_GET)
+        answer = await connection.answer()
+    assert answer.statuses == [400]
+    assert b"Upgrade" in answer.raw
+    assert inference.requests == []
+
+
+async def test_an_upgrade_without_a_body_is_answered_as_if_nobody_had_asked(
+    settings: GatewaySettings, serve: Serve
+) -> None:
+    """Java's client asks for h2c with each first request."""
+    async with serve(settings.model_copy(update={"keep_alive_s": 1})) as http:
+        wish = b"connection: upgrade\r\nupgrade: h2c\r\n\r\n"
+        assert (await send_raw(http, _GET.removesuffix(b"\r\n") + wish)).statuses == [200]
+
+
+async def test_a_kept_connection_is_not_cut_while_the_next_request_is_answered(
+    settings: GatewaySettings, serve: Serve
+) -> None:
+    """Both came in one read, so that nothing was received in between."""
+    async with serve(settings.model_copy(update={"keep_alive_s": 1})) as http:
+        request = _GET + _HEAD + b"\r\n" + _BODY
+        assert (await send_raw(http, request)).statuses == [200, 200]
+
+
 def test_every_reason_of_a_connection_has_its_words() -> None:
     from gateway.connection import refusal
 

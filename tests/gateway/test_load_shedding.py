@@ -77,7 +77,7 @@ def test_a_service_that_answers_more_may_have_more_under_way() -> None:
     shedder = _crowded(4)
     _second(shedder, 0.5, answered=1_000, refused=0)
     names = count(10_000)
-    for _ in range(246):
+    for _ in range(250):
         assert shedder.enter(next(names), 1.0) == []
     assert shedder.enter(next(names), 1.0), "a quarter of a second's worth was under way"
     assert not _crowded(_CROWD).overloaded
@@ -117,6 +117,36 @@ def test_there_are_never_more_than_a_crowd_and_those_let_in_are_the_oldest(
         for name in list(under_way)[:2]:
             shedder.leave(name, answered=True)
             del under_way[name]
+
+
+@pytest.mark.parametrize("per_s", [40, 100, 300, 1_000, 4_000])
+def test_a_replica_of_four_that_stands_still_shuts_the_door_to_nobody(per_s: int) -> None:
+    """After two seconds a quarter of the texts is never answered, the others within 20 ms."""
+    shedder: LoadShedder[int] = LoadShedder(ShedLimits(crowd_s=0.25, least_texts=32))
+    answered: deque[int] = deque()
+    for number in range(20 * per_s):
+        now_s = 10 + number / per_s
+        while answered and now_s - answered[0] / per_s >= 10.02:
+            shedder.leave(answered.popleft(), answered=True)
+        assert not shedder.refuses(now_s)
+        assert shedder.enter(number, now_s) == []
+        if number % 4 or number < 2 * per_s:
+            answered.append(number)
+
+
+def test_who_is_no_longer_counted_may_leave_all_the_same() -> None:
+    shedder = _crowded(_CROWD)
+    for number in range(100, 100 + _CROWD):
+        assert shedder.enter(number, 5.0) == []
+    for number in (*range(_CROWD), *range(100, 100 + _CROWD)):
+        shedder.leave(number, answered=True)
+
+
+def test_overload_is_over_once_nobody_has_come_for_a_while() -> None:
+    shedder = _overloaded()
+    assert shedder.refuses(0.5)
+    shedder.look(3_600.0)
+    assert not shedder.overloaded
 
 
 _PER_S = 1_000

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway import app
 from gateway.settings import GatewaySettings
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from tests.gateway.conftest import Serve
@@ -31,8 +32,9 @@ _CROWD = 8
 
 
 @pytest.fixture
-def settings(settings: GatewaySettings) -> GatewaySettings:
+def settings(settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch) -> GatewaySettings:
     """One text may be under way, eight as a crowd; more is overload."""
+    monkeypatch.setattr(app, "LEAST_UNDER_WAY", 1)
     return settings.model_copy(update={"joined_calls": 1, "joined_texts": 1, "keep_alive_s": 1})
 
 
@@ -188,6 +190,55 @@ async def test_a_large_body_that_follows_its_head_is_not_taken_for_a_large_head(
         assert (await connection.answer()).statuses == [429]
 
 
+async def test_a_large_request_that_has_begun_to_arrive_is_not_refused_as_a_large_head(
+    over: _Overloaded,
+) -> None:
+    body = json.dumps({"text": "Tim " * 20_000}).encode()
+    head = _HEAD.replace(str(len(_BODY)).encode(), str(len(body)).encode())
+    async with connected(over.http) as connection:
+        await connection.send(head + b"\r\n" + body[:40_000])
+        await asyncio.sleep(0.02)
+        await connection.send(body[40_000:])
+        assert (await connection.answer()).statuses == [429]
+
+
+async def test_a_bad_chunk_is_400_and_asks_nobody(
+    over: _Overloaded, inference: ScriptedInference
+) -> None:
+    head = _HEAD.replace(
+        b"content-length: " + str(len(_BODY)).encode(), b"transfer-encoding: chunked"
+    )
+    over.release.set()
+    answer = await send_raw(over.http, head + b"\r\nzz\r\n")
+    assert answer.statuses == [400]
+
+
+async def test_fields_behind_a_body_do_not_name_the_request(over: _Overloaded) -> None:
+    head = _HEAD.replace(
+        b"content-length: " + str(len(_BODY)).encode(), b"transfer-encoding: chunked"
+    )
+    chunk = f"{len(_BODY):x}\r\n".encode() + _BODY + b"\r\n0\r\nx-request-id: trailer\r\n\r\n"
+    answer = await send_raw(over.http, head + b"\r\n" + chunk)
+    assert answer.statuses == [429]
+    assert b"trailer" not in answer.raw
+
+
+async def test_who_reads_no_refusal_gets_no_more_of_them(over: _Overloaded) -> None:
+    """The system's buffers hold some thousand; after that requests are read no further."""
+    many = (_HEAD + b"\r\n" + _BODY) * 100
+    series = 'gateway_http_requests_total{method="POST",route="/v1/entities",status="429"}'
+    async with connected(over.http) as connection:
+        with contextlib.suppress(TimeoutError):
+            for _ in range(600):
+                # Small enough to be read whole: half a request would go to the app, which waits.
+                async with asyncio.timeout(1):
+                    await connection.send(many)
+                await asyncio.sleep(0.001)
+        assert await _metric(over.http, series) < 50_000
+        connection.writer.transport.abort()
+        await asyncio.sleep(0.2)  # until the gateway has noticed
+
+
 async def test_refused_and_other_requests_behind_each_other_are_answered_in_order(
     over: _Overloaded,
 ) -> None:
@@ -201,6 +252,7 @@ async def test_refused_and_other_requests_behind_each_other_are_answered_in_orde
     [
         {"text": "Ann", "priority": "bulk"},
         {"text": "Ann", "model": "other"},
+        {"text": "Ann", "timings": True},
         {"texts": ["Ann", "Bo"]},
     ],
     ids=str,
@@ -212,10 +264,29 @@ async def test_what_is_no_ordinary_text_goes_its_way(over: _Overloaded, body: ob
     assert (await asked).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{"priority": "interactive"}, {"model": None}, {"offset_unit": "utf16"}, {"labels": ["PER"]}],
+    ids=str,
+)
+async def test_who_writes_defaults_or_wants_less_is_ordinary_too(
+    over: _Overloaded, more: dict[str, Any]
+) -> None:
+    """Though some of it shows only once the body is parsed."""
+    answer = await over.http.post(_URL, json=_TEXT | more)
+    assert (answer.status_code, answer.json()["reason"]) == (429, "QUEUE_FULL")
+
+
 async def test_a_text_may_speak_of_priorities_and_models(over: _Overloaded) -> None:
     """It is ordinary all the same: in a text the quotation marks are escaped."""
     answer = await over.http.post(_URL, json={"text": 'He said "priority", and "model".'})
     assert answer.status_code == 429
+
+
+async def test_the_overload_is_over_also_where_nobody_comes_any_more(over: _Overloaded) -> None:
+    async with asyncio.timeout(10):
+        while await _metric(over.http, "gateway_overloaded"):  # noqa: ASYNC110 - a server's metric
+            await asyncio.sleep(0.5)
 
 
 async def test_a_second_after_the_overload_all_are_answered_again(
