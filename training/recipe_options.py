@@ -80,7 +80,9 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     study = getattr(options, "from_study", None)
     base = read_best(study).recipe if study else Recipe()
     names = {field.name for field in fields(Recipe)}
-    return replace(base, **{k: v for k, v in vars(options).items() if k in names})
+    given = {k: v for k, v in vars(options).items() if k in names}
+    # What is given several times comes as a list; a recipe does not change.
+    return replace(base, **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
 
 
 def command_of(recipe: Recipe) -> str:

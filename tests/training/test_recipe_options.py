@@ -43,6 +43,12 @@ def test_the_written_command_gives_the_recipe_again_to_the_last_digit() -> None:
     assert recipe_of(parsed(words[6:])) == SEARCHED
 
 
+def test_the_written_command_names_no_folder_of_this_machine() -> None:
+    recipe = recipe_of(parsed(["--teachers", "/home/jane/one", "/home/jane/two"]))
+    assert recipe.teachers == ("/home/jane/one", "/home/jane/two")
+    assert "--teachers TEACHER1 TEACHER2" in command_of(recipe)
+
+
 @pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])
 def test_every_setting_has_an_option(name: str) -> None:
     """Else the command in a model's record would not train it again."""
