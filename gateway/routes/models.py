@@ -16,10 +16,10 @@ from gateway.wire import model_answer, models_answer
 
 _MODEL: Final = {
     "name": "ner-en",
-    "live_version": "1",
+    "live_version": "3",
     "versions": [
         {
-            "version": "2",
+            "version": "3",
             "state": "READY",
             "detail": "",
             "live": True,
