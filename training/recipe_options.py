@@ -3,6 +3,7 @@
 import argparse
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from training.best_recipe import read_best
 from training.recipe import Recipe
@@ -80,9 +81,10 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     study = getattr(options, "from_study", None)
     base = read_best(study).recipe if study else Recipe()
     names = {field.name for field in fields(Recipe)}
-    given = {k: v for k, v in vars(options).items() if k in names}
-    # What is given several times comes as a list; a recipe does not change.
-    return replace(base, **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+    given: dict[str, Any] = {k: v for k, v in vars(options).items() if k in names}
+    if "teachers" in given:
+        given["teachers"] = tuple(given["teachers"])  # a list, which a recipe must not hold
+    return replace(base, **given)
 
 
 def command_of(recipe: Recipe) -> str:
