@@ -56,6 +56,7 @@ class LoadShedder(Generic[Owner]):
 
     def __init__(self, limits: ShedLimits) -> None:
         self._limits: Final = limits
+        self._crowd = _CROWD_OF_LEAST * limits.least_texts
         # Those that count, in order of arrival, and since when.
         self._under_way: Final[dict[Owner, float]] = {}
         self.overloaded = False
@@ -84,10 +85,10 @@ class LoadShedder(Generic[Owner]):
         """
         self.look(now_s)
         self._under_way[owner] = now_s
-        if self.overloaded or len(self._under_way) <= self._crowd():
+        if self.overloaded or len(self._under_way) <= self._crowd:
             return []
         self._forget(now_s)
-        if len(self._under_way) <= self._crowd():
+        if len(self._under_way) <= self._crowd:
             return []
         self.overloaded = True
         given_up = list(self._under_way)[self._most() :]
@@ -105,6 +106,8 @@ class LoadShedder(Generic[Owner]):
         if passed_s < _LOOK_EVERY_S:
             return
         self._per_s = self._answered / passed_s
+        least = _CROWD_OF_LEAST * self._limits.least_texts
+        self._crowd = max(least, int(self._per_s * self._limits.crowd_s))
         if passed_s >= 2 * _LOOK_EVERY_S or self._refused <= _REFUSED_SHARE * self._answered:
             self.overloaded = False
         self._since_s, self._answered, self._refused = now_s, 0, 0
@@ -113,15 +116,11 @@ class LoadShedder(Generic[Owner]):
         """Count those no longer that take longer than a crowd."""
         longest_s = _LONGEST_COUNTED_S
         if self._per_s:
-            longest_s = min(longest_s, self._crowd() / self._per_s)
+            longest_s = min(longest_s, self._crowd / self._per_s)
         for owner, since_s in list(self._under_way.items()):
             if now_s - since_s <= longest_s:
                 break
             del self._under_way[owner]
 
-    def _crowd(self) -> int:
-        limits = self._limits
-        return max(_CROWD_OF_LEAST * limits.least_texts, int(self._per_s * limits.crowd_s))
-
     def _most(self) -> int:
-        return self._crowd() // _CROWD_OF_LEAST
+        return self._crowd // _CROWD_OF_LEAST
