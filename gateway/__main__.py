@@ -6,22 +6,25 @@ import signal
 import socket
 import sys
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 import uvicorn
 
 from credentials.certificates import TlsFiles
 from credentials.errors import CredentialInvalid
 from gateway.app import create_app
-from gateway.connection import ConnectionLimits, guarded
+from gateway.connection import ConnectionLimits, GuardedConnection
 from gateway.errors import Reason
 from gateway.event_loop import new_loop
 from gateway.metrics import GatewayMetrics
 from gateway.settings import GatewaySettings, SettingsInvalid, read_settings
-from gateway.shedding_connection import Refuser, Shedding, shedding
+from gateway.shedding_connection import Refuser, Shedding, SheddingConnection
 from gateway.tls import renewed_context
 from telemetry import logs
 from telemetry.tracing import Tracer, TracingInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LOG: Final = logs.get_logger("gateway")
 
@@ -152,9 +155,14 @@ def _connections(
     def refused(reason: Reason) -> None:
         metrics.refused.labels(reason).inc()
 
-    if refuser is None:
-        return guarded(limits, refused)
-    return shedding(limits, refused, Shedding(refuser, metrics))
+    make: Callable[..., asyncio.Protocol] = partial(
+        GuardedConnection, limits=limits, refused=refused
+    )
+    if refuser is not None:
+        shedding = Shedding(refuser, metrics)
+        make = partial(SheddingConnection, limits=limits, refused=refused, shedding=shedding)
+    # uvicorn only ever calls it.
+    return cast("type[asyncio.Protocol]", make)
 
 
 def connection_limits(settings: GatewaySettings) -> ConnectionLimits:

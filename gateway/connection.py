@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -345,13 +345,3 @@ def written(error: GatewayError, request_id: str, *fields: str) -> bytes:
     if error.retry_after_s is not None:
         lines.append(f"retry-after: {error.retry_after_s}")
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
-
-
-def guarded(limits: ConnectionLimits, refused: Callable[[Reason], None]) -> type[asyncio.Protocol]:
-    """Make what uvicorn takes as its protocol."""
-
-    def connect(**uvicorns: Any) -> GuardedConnection:
-        return GuardedConnection(limits=limits, refused=refused, **uvicorns)
-
-    # uvicorn only ever calls it.
-    return cast("type[asyncio.Protocol]", connect)

@@ -6,12 +6,10 @@ lies whole in one chunk is looked at before anything is made of it. What is not 
 usual way, as if nobody had looked.
 """
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
-from gateway.connection import ConnectionLimits, GuardedConnection, written
+from gateway.connection import GuardedConnection, written
 from gateway.errors import GatewayError, Reason
 from gateway.joined_calls import OVERLOADED
 from gateway.metrics import GatewayMetrics
@@ -124,15 +122,3 @@ class SheddingConnection(GuardedConnection):
         metrics.record(_PATH, "POST", error.status, 0.0)
         metrics.failed(error.reason)
         self._end_answer()
-
-
-def shedding(
-    limits: ConnectionLimits, refused: Callable[[Reason], None], how: Shedding
-) -> type[asyncio.Protocol]:
-    """Make what uvicorn takes as its protocol."""
-
-    def connect(**uvicorns: Any) -> SheddingConnection:
-        return SheddingConnection(shedding=how, limits=limits, refused=refused, **uvicorns)
-
-    # uvicorn only ever calls it.
-    return cast("type[asyncio.Protocol]", connect)

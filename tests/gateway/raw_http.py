@@ -1,6 +1,7 @@
 """HTTP by hand: what no client library would send."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,6 +9,16 @@ from dataclasses import dataclass
 import httpx
 
 _LIMIT_S = 20
+
+# A request for the entities of one text: its head, less the empty line, and its body.
+URL = "/v1/entities"
+TEXT = {"text": "Tim"}
+BODY = json.dumps(TEXT).encode()
+_BEGINNING = f"POST {URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n".encode()
+HEAD = _BEGINNING + f"content-length: {len(BODY)}\r\n".encode()
+CHUNKED_HEAD = _BEGINNING + b"transfer-encoding: chunked\r\n"
+# Another request, which needs no inference service.
+GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,9 @@ from gateway.settings import GatewaySettings
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from tests.gateway.conftest import Serve
 from tests.gateway.polling import until
-from tests.gateway.raw_http import connected, send_raw
+from tests.gateway.raw_http import BODY, GET, HEAD, TEXT, URL, connected, send_raw
 from tests.gateway.scripted_inference import ScriptedInference, find_names
 
-_URL = "/v1/entities"
-_TEXT = {"text": "Tim"}
-_BODY = json.dumps(_TEXT).encode()
-_HEAD = (
-    f"POST {_URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-    f"content-length: {len(_BODY)}\r\n"
-).encode()
-_GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 _REFUSED = "gateway_connections_refused_total"
 _SOON_S = 0.4
 _LONG_S = 600.0
@@ -51,7 +43,7 @@ async def _refusals(http: httpx.AsyncClient, reason: str) -> float:
     return sum(float(line.split()[1]) for line in lines if f'reason="{reason}"' in line)
 
 
-@pytest.mark.parametrize("sent", [b"GET", b"GET /healthz HTTP/1.1\r\nhost: x\r\n", _HEAD])
+@pytest.mark.parametrize("sent", [b"GET", b"GET /healthz HTTP/1.1\r\nhost: x\r\n", HEAD])
 async def test_a_head_that_does_not_arrive_in_time_is_408(
     settings: GatewaySettings, serve: Serve, sent: bytes
 ) -> None:
@@ -94,7 +86,7 @@ async def test_line_ends_between_requests_do_not_hold_a_connection(
         serve(settings.model_copy(update={"header_timeout_s": _SOON_S})) as http,
         connected(http) as idle,
     ):
-        await idle.send(_GET)
+        await idle.send(GET)
         assert await idle.reader.readuntil(b"}")
         await idle.send(b"\r\n\r\n")
         assert (await idle.answer()).statuses == [408]
@@ -104,10 +96,10 @@ async def test_a_body_that_does_not_arrive_in_time_is_408(
     settings: GatewaySettings, serve: Serve, inference: ScriptedInference
 ) -> None:
     async with serve(settings.model_copy(update={"body_timeout_s": _SOON_S})) as http:
-        answer = await send_raw(http, _HEAD + b"\r\n" + _BODY[:5])
+        answer = await send_raw(http, HEAD + b"\r\n" + BODY[:5])
         assert answer.statuses == [408]
         chunked = (
-            f"POST {_URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            f"POST {URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
             "transfer-encoding: chunked\r\n\r\n5\r\n{"
         )
         assert (await send_raw(http, chunked.encode())).statuses == [408]
@@ -120,7 +112,7 @@ async def test_a_body_that_trickles_is_408_too(settings: GatewaySettings, serve:
         connected(http) as slow,
     ):
         answering = asyncio.create_task(slow.answer())
-        head = f"POST {_URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        head = f"POST {URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
         await slow.send(f"{head}content-length: 90000\r\n\r\n".encode())
         while not answering.done():
             await slow.send(b" ")
@@ -163,7 +155,7 @@ async def test_waiting_for_the_answer_is_no_slowness_of_the_caller(
     inference.script = wait
     short = {"header_timeout_s": _SOON_S, "body_timeout_s": _SOON_S, "send_timeout_s": _SOON_S}
     async with serve(settings.model_copy(update=short)) as http:
-        assert (await http.post(_URL, json=_TEXT)).status_code == 200
+        assert (await http.post(URL, json=TEXT)).status_code == 200
 
 
 async def test_an_answer_that_is_not_taken_does_not_hold_the_connection(
@@ -182,7 +174,7 @@ async def test_an_answer_that_is_not_taken_does_not_hold_the_connection(
         connected(http) as deaf,
     ):
         deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await deaf.send(_HEAD + b"\r\n" + _BODY)
+        await deaf.send(HEAD + b"\r\n" + BODY)
 
         async def cut() -> bool:
             return await _refusals(http, "REQUEST_TIMEOUT") == 1
@@ -203,7 +195,7 @@ async def test_a_large_answer_that_is_taken_slowly_but_steadily_is_whole(
         serve(settings.model_copy(update={"send_timeout_s": _SOON_S})) as http,
         connected(http) as slow,
     ):
-        await slow.send(_HEAD + b"connection: close\r\n\r\n" + _BODY)
+        await slow.send(HEAD + b"connection: close\r\n\r\n" + BODY)
         received = 0
         while chunk := await slow.reader.read(65_536):
             received += len(chunk)
@@ -256,9 +248,9 @@ async def test_trailers_are_limited_and_never_become_headers(
     http: httpx.AsyncClient, inference: ScriptedInference
 ) -> None:
     head = (
-        f"POST {_URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        f"POST {URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
         "connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
-        f"{len(_BODY):x}\r\n{_BODY.decode()}\r\n0\r\n"
+        f"{len(BODY):x}\r\n{BODY.decode()}\r\n0\r\n"
     )
     few = await send_raw(http, f"{head}x-request-timeout-ms: 0\r\n\r\n".encode())
     assert few.statuses == [200]
@@ -315,7 +307,7 @@ async def test_a_body_whose_length_can_be_read_in_two_ways_is_refused(
     http: httpx.AsyncClient, inference: ScriptedInference, fields: bytes
 ) -> None:
     """Else a proxy could end the request elsewhere, and what follows would be smuggled past it."""
-    head = f"POST {_URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n".encode()
+    head = f"POST {URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n".encode()
     answer = await send_raw(http, head + fields + b"\r\n0\r\n\r\n" + _SMUGGLED)
     assert answer.statuses == [400]
     assert b"gateway_http_requests" not in answer.raw
@@ -323,7 +315,7 @@ async def test_a_body_whose_length_can_be_read_in_two_ways_is_refused(
 
 
 async def test_chunks_of_a_bad_size_end_the_connection(http: httpx.AsyncClient) -> None:
-    head = f"POST {_URL} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+    head = f"POST {URL} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".encode()
     for chunk in (b"zz\r\n", b"-1\r\n", b"fffffffffffffffffff\r\n", b"2\r\nabc\r\n0\r\n\r\n"):
         answer = await send_raw(http, head + chunk + _SMUGGLED)
         assert b"gateway_http_requests" not in answer.raw
@@ -336,14 +328,14 @@ async def test_more_connections_than_may_be_are_refused(
     async with serve(settings.model_copy(update={"max_connections": 3})) as http:
         assert (await http.get("/healthz")).status_code == 200  # keeps its connection
         async with connected(http), connected(http):
-            refused = await send_raw(http, _GET)
+            refused = await send_raw(http, GET)
             assert refused.statuses == [503]
             assert b'"TOO_MANY_CONNECTIONS"' in refused.raw
             assert b"retry-after: 1" in refused.raw
             assert (await http.get("/healthz")).status_code == 200
 
         async def free() -> bool:
-            close = _GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+            close = GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
             return (await send_raw(http, close)).statuses == [200]
 
         await until(free)
@@ -353,7 +345,7 @@ async def test_an_idle_connection_is_closed_after_its_time(
     settings: GatewaySettings, serve: Serve
 ) -> None:
     async with serve(settings.model_copy(update={"keep_alive_s": 1})) as http:
-        assert (await send_raw(http, _GET)).statuses == [200]
+        assert (await send_raw(http, GET)).statuses == [200]
 
 
 async def test_requests_behind_each_other_are_answered_in_order(
@@ -361,8 +353,8 @@ async def test_requests_behind_each_other_are_answered_in_order(
 ) -> None:
     """Though none waited for the answer before it (pipelining)."""
     async with serve(settings.model_copy(update={"keep_alive_s": 1})) as http:
-        request = _HEAD + b"\r\n" + _BODY
-        answer = await send_raw(http, request + _GET + request + b"garbage\r\n\r\n")
+        request = HEAD + b"\r\n" + BODY
+        answer = await send_raw(http, request + GET + request + b"garbage\r\n\r\n")
     assert answer.statuses[:1] == [200] or answer.statuses == []
     assert len(inference.requests) <= 2
 
@@ -371,19 +363,19 @@ async def test_three_requests_at_once_get_three_answers(
     settings: GatewaySettings, serve: Serve
 ) -> None:
     async with serve(settings.model_copy(update={"keep_alive_s": 1})) as http:
-        request = _HEAD + b"\r\n" + _BODY
-        assert (await send_raw(http, request + _GET + request)).statuses == [200, 200, 200]
+        request = HEAD + b"\r\n" + BODY
+        assert (await send_raw(http, request + GET + request)).statuses == [200, 200, 200]
 
 
 async def test_a_body_behind_an_upgrade_is_not_taken_for_a_request(
     settings: GatewaySettings, serve: Serve, inference: ScriptedInference
 ) -> None:
     """The parser leaves such a body to the other protocol, which nobody here speaks."""
-    upgrade = _HEAD.replace(str(len(_BODY)).encode(), str(len(_GET)).encode())
+    upgrade = HEAD.replace(str(len(BODY)).encode(), str(len(GET)).encode())
     async with serve(settings) as http, connected(http) as connection:
         await connection.send(upgrade + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n")
         await asyncio.sleep(0.05)
-        await connection.send(_GET)
+        await connection.send(GET)
         answer = await connection.answer()
     assert answer.statuses == [400]
     assert b"Upgrade" in answer.raw
@@ -396,7 +388,7 @@ async def test_an_upgrade_without_a_body_is_answered_as_if_nobody_had_asked(
     """Java's client asks for h2c with each first request."""
     async with serve(settings.model_copy(update={"keep_alive_s": 1})) as http:
         wish = b"connection: upgrade\r\nupgrade: h2c\r\n\r\n"
-        assert (await send_raw(http, _GET.removesuffix(b"\r\n") + wish)).statuses == [200]
+        assert (await send_raw(http, GET.removesuffix(b"\r\n") + wish)).statuses == [200]
 
 
 async def test_a_kept_connection_is_not_cut_while_the_next_request_is_answered(
@@ -404,7 +396,7 @@ async def test_a_kept_connection_is_not_cut_while_the_next_request_is_answered(
 ) -> None:
     """Both came in one read, so that nothing was received in between."""
     async with serve(settings.model_copy(update={"keep_alive_s": 1})) as http:
-        request = _GET + _HEAD + b"\r\n" + _BODY
+        request = GET + HEAD + b"\r\n" + BODY
         assert (await send_raw(http, request)).statuses == [200, 200]
 
 

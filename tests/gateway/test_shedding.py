@@ -16,17 +16,9 @@ from gateway.settings import GatewaySettings
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from tests.gateway.conftest import Serve
 from tests.gateway.keys_file import KeysFile
-from tests.gateway.raw_http import connected, send_raw
+from tests.gateway.raw_http import BODY, CHUNKED_HEAD, GET, HEAD, TEXT, URL, connected, send_raw
 from tests.gateway.scripted_inference import ScriptedInference, find_names
 
-_URL = "/v1/entities"
-_TEXT = {"text": "Tim"}
-_BODY = json.dumps(_TEXT).encode()
-_HEAD = (
-    f"POST {_URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-    f"content-length: {len(_BODY)}\r\n"
-).encode()
-_GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 _LAST = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 _CROWD = 8
 
@@ -62,7 +54,7 @@ async def _overloaded(
     inference.script = hold
     async with serve(settings) as http:
         ask = [
-            asyncio.create_task(http.post(_URL, json={"text": f"Tim {number}"}, headers=headers))
+            asyncio.create_task(http.post(URL, json={"text": f"Tim {number}"}, headers=headers))
             for number in range(_CROWD + 1)
         ]
         async with asyncio.timeout(10):
@@ -104,7 +96,7 @@ async def test_the_newest_of_too_many_are_given_up_and_the_first_is_answered(
 async def test_who_comes_then_is_refused_with_a_problem_and_nothing_is_asked(
     over: _Overloaded, inference: ScriptedInference
 ) -> None:
-    answer = await over.http.post(_URL, json=_TEXT, headers={"X-Request-Id": "mine-1"})
+    answer = await over.http.post(URL, json=TEXT, headers={"X-Request-Id": "mine-1"})
     assert answer.status_code == 429
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["retry-after"] == "1"
@@ -124,9 +116,9 @@ async def test_it_is_the_same_answer_whether_the_connection_or_the_app_gives_it(
     over: _Overloaded,
 ) -> None:
     """With an origin the app is asked, for it knows what a page may read."""
-    own = await over.http.post(_URL, json=_TEXT, headers={"X-Request-Id": "a"})
+    own = await over.http.post(URL, json=TEXT, headers={"X-Request-Id": "a"})
     asked = await over.http.post(
-        _URL, json=_TEXT, headers={"X-Request-Id": "a", "Origin": "https://page.test"}
+        URL, json=TEXT, headers={"X-Request-Id": "a", "Origin": "https://page.test"}
     )
     assert own.json() == asked.json()
     assert {**own.headers, **asked.headers} == {**asked.headers, **own.headers}
@@ -139,13 +131,13 @@ async def test_refusals_are_counted_and_the_overload_is_shown(over: _Overloaded)
     failed = 'gateway_requests_failed_total{reason="QUEUE_FULL"}'
     before = await _metric(over.http, series), await _metric(over.http, failed)
     for _ in range(5):
-        await over.http.post(_URL, json=_TEXT)
+        await over.http.post(URL, json=TEXT)
     assert await _metric(over.http, series) == before[0] + 5
     assert await _metric(over.http, failed) == before[1] + 5
 
 
 async def test_a_connection_serves_on_after_a_refusal(over: _Overloaded) -> None:
-    request = _HEAD + b"\r\n" + _BODY
+    request = HEAD + b"\r\n" + BODY
     async with connected(over.http) as connection:
         for _ in range(3):
             await connection.send(request)
@@ -157,12 +149,12 @@ async def test_a_connection_serves_on_after_a_refusal(over: _Overloaded) -> None
 @pytest.mark.parametrize(
     "parts",
     [
-        [_HEAD + b"\r\n", _BODY],
-        [_HEAD + b"\r\n" + _BODY[:4], _BODY[4:]],
-        [_HEAD[:30], _HEAD[30:] + b"\r\n" + _BODY],
-        [_HEAD + b"expect: 100-continue\r\n\r\n" + _BODY],
-        [_HEAD + b"connection: close\r\n\r\n" + _BODY],
-        [_GET + _HEAD + b"\r\n" + _BODY],
+        [HEAD + b"\r\n", BODY],
+        [HEAD + b"\r\n" + BODY[:4], BODY[4:]],
+        [HEAD[:30], HEAD[30:] + b"\r\n" + BODY],
+        [HEAD + b"expect: 100-continue\r\n\r\n" + BODY],
+        [HEAD + b"connection: close\r\n\r\n" + BODY],
+        [GET + HEAD + b"\r\n" + BODY],
     ],
     ids=["head", "half a body", "half a head", "expect", "close", "behind another"],
 )
@@ -181,7 +173,7 @@ async def test_a_large_body_that_follows_its_head_is_not_taken_for_a_large_head(
     over: _Overloaded,
 ) -> None:
     body = json.dumps({"text": "Tim " * 20_000}).encode()
-    head = _HEAD.replace(str(len(_BODY)).encode(), str(len(body)).encode())
+    head = HEAD.replace(str(len(BODY)).encode(), str(len(body)).encode())
     async with connected(over.http) as connection:
         for part in (head + b"\r\n", body[:40_000], body[40_000:]):
             await connection.send(part)
@@ -193,7 +185,7 @@ async def test_a_large_request_that_has_begun_to_arrive_is_not_refused_as_a_larg
     over: _Overloaded,
 ) -> None:
     body = json.dumps({"text": "Tim " * 20_000}).encode()
-    head = _HEAD.replace(str(len(_BODY)).encode(), str(len(body)).encode())
+    head = HEAD.replace(str(len(BODY)).encode(), str(len(body)).encode())
     async with connected(over.http) as connection:
         await connection.send(head + b"\r\n" + body[:40_000])
         await asyncio.sleep(0.02)
@@ -204,27 +196,22 @@ async def test_a_large_request_that_has_begun_to_arrive_is_not_refused_as_a_larg
 async def test_a_bad_chunk_is_400_and_asks_nobody(
     over: _Overloaded, inference: ScriptedInference
 ) -> None:
-    head = _HEAD.replace(
-        b"content-length: " + str(len(_BODY)).encode(), b"transfer-encoding: chunked"
-    )
     over.release.set()
-    answer = await send_raw(over.http, head + b"\r\nzz\r\n")
+    answer = await send_raw(over.http, CHUNKED_HEAD + b"\r\nzz\r\n")
     assert answer.statuses == [400]
+    assert {text for request in inference.requests for text in request.texts} <= {"Tim 0"}
 
 
 async def test_fields_behind_a_body_do_not_name_the_request(over: _Overloaded) -> None:
-    head = _HEAD.replace(
-        b"content-length: " + str(len(_BODY)).encode(), b"transfer-encoding: chunked"
-    )
-    chunk = f"{len(_BODY):x}\r\n".encode() + _BODY + b"\r\n0\r\nx-request-id: trailer\r\n\r\n"
-    answer = await send_raw(over.http, head + b"\r\n" + chunk)
+    chunk = f"{len(BODY):x}\r\n".encode() + BODY + b"\r\n0\r\nx-request-id: trailer\r\n\r\n"
+    answer = await send_raw(over.http, CHUNKED_HEAD + b"\r\n" + chunk)
     assert answer.statuses == [429]
     assert b"trailer" not in answer.raw
 
 
 async def test_who_reads_no_refusal_gets_no_more_of_them(over: _Overloaded) -> None:
     """The system's buffers hold some thousand; after that requests are read no further."""
-    many = (_HEAD + b"\r\n" + _BODY) * 100
+    many = (HEAD + b"\r\n" + BODY) * 100
     series = 'gateway_http_requests_total{method="POST",route="/v1/entities",status="429"}'
     async with connected(over.http) as connection:
         with contextlib.suppress(TimeoutError):
@@ -241,8 +228,8 @@ async def test_who_reads_no_refusal_gets_no_more_of_them(over: _Overloaded) -> N
 async def test_refused_and_other_requests_behind_each_other_are_answered_in_order(
     over: _Overloaded,
 ) -> None:
-    request = _HEAD + b"\r\n" + _BODY
-    answer = await send_raw(over.http, request + _GET + request + request)
+    request = HEAD + b"\r\n" + BODY
+    answer = await send_raw(over.http, request + GET + request + request)
     assert answer.statuses == [429, 200, 429, 429]
 
 
@@ -257,7 +244,7 @@ async def test_refused_and_other_requests_behind_each_other_are_answered_in_orde
     ids=str,
 )
 async def test_what_is_no_ordinary_text_goes_its_way(over: _Overloaded, body: object) -> None:
-    asked = asyncio.create_task(over.http.post(_URL, json=body))
+    asked = asyncio.create_task(over.http.post(URL, json=body))
     await asyncio.sleep(0.05)
     over.release.set()
     assert (await asked).status_code == 200
@@ -272,13 +259,13 @@ async def test_who_writes_defaults_or_wants_less_is_ordinary_too(
     over: _Overloaded, more: dict[str, Any]
 ) -> None:
     """Though some of it shows only once the body is parsed."""
-    answer = await over.http.post(_URL, json=_TEXT | more)
+    answer = await over.http.post(URL, json=TEXT | more)
     assert (answer.status_code, answer.json()["reason"]) == (429, "QUEUE_FULL")
 
 
 async def test_a_text_may_speak_of_priorities_and_models(over: _Overloaded) -> None:
     """It is ordinary all the same: in a text the quotation marks are escaped."""
-    answer = await over.http.post(_URL, json={"text": 'He said "priority", and "model".'})
+    answer = await over.http.post(URL, json={"text": 'He said "priority", and "model".'})
     assert answer.status_code == 429
 
 
@@ -296,9 +283,9 @@ async def test_a_second_after_the_overload_all_are_answered_again(
     inference.script = find_names
     async with asyncio.timeout(10):
         while await _metric(over.http, "gateway_overloaded"):
-            await over.http.post(_URL, json=_TEXT)
+            await over.http.post(URL, json=TEXT)
             await asyncio.sleep(0.05)
-    answers = await asyncio.gather(*(over.http.post(_URL, json=_TEXT) for _ in range(_CROWD)))
+    answers = await asyncio.gather(*(over.http.post(URL, json=TEXT) for _ in range(_CROWD)))
     assert {answer.status_code for answer in answers} == {200}
 
 
@@ -309,8 +296,8 @@ async def test_without_a_key_nobody_is_told_of_the_load(
     bearer = keys.add("any")
     secured = settings.model_copy(update={"keys_file": keys.path})
     async with _overloaded(serve, secured, inference, **bearer) as over:
-        assert (await over.http.post(_URL, json=_TEXT)).status_code == 401
-        assert (await over.http.post(_URL, json=_TEXT, headers=bearer)).status_code == 429
+        assert (await over.http.post(URL, json=TEXT)).status_code == 401
+        assert (await over.http.post(URL, json=TEXT, headers=bearer)).status_code == 429
 
 
 async def test_without_a_limit_any_number_is_under_way(
@@ -324,7 +311,7 @@ async def test_without_a_limit_any_number_is_under_way(
 
     inference.script = hold
     async with serve(settings.model_copy(update={"crowd_ms": 0})) as http:
-        asked = [asyncio.create_task(http.post(_URL, json=_TEXT)) for _ in range(5 * _CROWD)]
+        asked = [asyncio.create_task(http.post(URL, json=TEXT)) for _ in range(5 * _CROWD)]
         await asyncio.sleep(0.3)
         release.set()
         assert {(await answer).status_code for answer in asked} == {200}

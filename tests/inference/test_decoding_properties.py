@@ -87,6 +87,23 @@ def _check_places(text: str, entities: list[Entity]) -> None:
         assert before.end <= after.start
 
 
+def _found_in_place(
+    kind: str,
+    text: str,
+    tokenizer: Tokenizer,
+    decoder: Decoder,
+    aggregation: Aggregation,
+    seed: int,
+) -> list[Entity]:
+    """What a decoder makes of drawn scores; entities that are no tokens are where they say."""
+    tokenized = tokenizer.tokenize(text)
+    logits = _logits(tokenized, len(decoder.labels), kind, seed)
+    entities = decoder.decode(tokenized, logits, aggregation)
+    if aggregation is not Aggregation.NONE:
+        _check_places(text, entities)
+    return entities
+
+
 @given(_TEXTS, _TOKENIZERS)
 def test_every_token_is_owned_by_one_window_that_fits(text: str, tokenizer: Tokenizer) -> None:
     tokenized = tokenizer.tokenize(text)
@@ -114,11 +131,7 @@ def test_entities_lie_in_the_text_in_order_with_a_probability(
     aggregation: Aggregation,
     seed: int,
 ) -> None:
-    tokenized = tokenizer.tokenize(text)
-    logits = _logits(tokenized, len(decoder.labels), kind, seed)
-    entities = decoder.decode(tokenized, logits, aggregation)
-    if aggregation is not Aggregation.NONE:
-        _check_places(text, entities)
+    entities = _found_in_place(kind, text, tokenizer, decoder, aggregation, seed)
     for entity in entities:
         assert 0 <= entity.score <= 1 + 1e-6
         assert decoder.entity_type(entity.label) in decoder.entity_types
@@ -137,8 +150,4 @@ def test_scores_that_are_no_numbers_do_not_move_an_entity_out_of_its_place(
     aggregation: Aggregation,
     seed: int,
 ) -> None:
-    tokenized = tokenizer.tokenize(text)
-    logits = _logits(tokenized, len(decoder.labels), kind, seed)
-    entities = decoder.decode(tokenized, logits, aggregation)
-    if aggregation is not Aggregation.NONE:
-        _check_places(text, entities)
+    _found_in_place(kind, text, tokenizer, decoder, aggregation, seed)
