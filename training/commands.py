@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from inference.runtime import Session
 from training import batch_independence, document_agreement, gate, publication
 from training.checkpoint import load_cased, load_plain, load_record
-from training.data import LABELS, Corpus, SourceSet, find_sets, read_corpus
+from training.data import LABELS, Corpus, SourceSet, find_sets, read_dev_corpora
 from training.error_report import error_report
 from training.evaluation import find
 from training.evaluation_report import EvaluationReport, as_json, as_text, evaluation_report
@@ -58,7 +58,7 @@ def run_export(place: Workplace) -> Parity:
     """Writes the float32 file and compares it with the checkpoint on dev sentences."""
     export(load_cased(place.run), place.float32)
     recognizer = load_recognizer(place.float32, WINDOW_TOKENS, place.threads)
-    examples = read_corpus(place.data, place.sources[0], "dev").examples[:_PARITY_TEXTS]
+    examples = dev_corpora(place)[0].examples[:_PARITY_TEXTS]
     tokenized = [recognizer.tokenizer.tokenize(example.text) for example in examples]
     rows = [window.ids for text in tokenized for window in text.windows]
     parity = check_parity(load_plain(place.run), recognizer.scorer, rows)
@@ -125,7 +125,7 @@ def run_document_agreement(place: Workplace, model: Path) -> None:
         place: where the data is.
         model: an ONNX file, its tokenizer and configuration beside it.
     """
-    sentences = [e.text for e in read_corpus(place.data, place.sources[0], "dev").examples]
+    sentences = [e.text for e in dev_corpora(place)[0].examples]
     document = document_agreement.document_of(sentences, _DOCUMENT_WORDS)
     print("window  words  between  precision  recall      F1")
     for window_tokens in _WINDOWS_COMPARED:
@@ -175,5 +175,5 @@ def run_publish(
 
 
 def dev_corpora(place: Workplace) -> list[Corpus]:
-    """The dev split of each set."""
-    return [read_corpus(place.data, source, "dev") for source in place.sources]
+    """The dev split of each set that labels something."""
+    return read_dev_corpora(place.data, place.sources)

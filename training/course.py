@@ -17,7 +17,7 @@ from inference.tokenization import Tokenizer as ServingTokenizer
 from training.batches import count_batches, epoch_batches
 from training.casing import cased_tokenizer, cased_vocabulary, uncased_pieces
 from training.checkpoint import TOKENIZER_FILE, TrainedOn, TrainingRecord, load_record, save
-from training.data import LABELS, Corpus
+from training.data import LABELS, Corpus, DataInvalid
 from training.early_stopping import BestEpoch
 from training.evaluation import evaluate
 from training.learner import Learner, new_learner
@@ -180,8 +180,10 @@ def new_course(
     Raises:
         FileNotFoundError: there is no such encoder.
         EncoderInvalid: its tokenizer is not an uncased WordPiece.
+        DataInvalid: nobody says what is in a set of bare text.
     """
     started_s = time.monotonic()
+    _check_taught(recipe, corpora)
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     encoder = encoder_folder(recipe.encoder)
@@ -198,6 +200,15 @@ def new_course(
         steps,
         started_s,
     )
+
+
+def _check_taught(recipe: Recipe, corpora: Sequence[Corpus]) -> None:
+    bare = [corpus.source.name for corpus in corpora if corpus.source.is_bare_text]
+    if bare and not recipe.teachers:
+        raise DataInvalid(
+            f"{', '.join(bare)}: labels nothing, so that only teachers can say what is in it:"
+            " add --teachers, or choose other --sets"
+        )
 
 
 def _dev_metrics(

@@ -3,6 +3,7 @@
 A data folder holds a folder for each set with its `train` and `dev` split, in any form that
 `training.readers` knows. What a set's labels mean stands in its `set.json` or, for many sets
 at once, in the data folder's `label_map.json`; where neither is, its labels are entity types.
+A set all of whose types are `unlabelled_types` is bare text and needs no `dev` split.
 """
 
 import hashlib
@@ -34,6 +35,11 @@ class SourceSet:
     title: str
     licence: str  # SPDX identifier
     unlabelled_types: frozenset[str] = frozenset()  # their mentions stand in the text as O
+
+    @property
+    def is_bare_text(self) -> bool:
+        """Whether it labels nothing: teachers may say what is in it, and nothing is measured."""
+        return self.unlabelled_types.issuperset(ENTITY_TYPES)
 
 
 _NO_MISC = frozenset({"MISC"})
@@ -124,7 +130,7 @@ def read_corpus(folder: Path, source: SourceSet, split: str) -> Corpus:
     if about.labels is not None:
         labels, where = about.labels, folder / source.name / SET_FILE
     else:
-        labels, where = _read_label_map(folder, source.name), folder / _MAP_FILE
+        labels, where = _read_label_map(folder, source), folder / _MAP_FILE
     _check_types(where, [kind for kind in labels.values() if kind is not None])
     place = folder / source.name
     path = place / about.files[split] if split in about.files else splits.find_split(place, split)
@@ -149,8 +155,7 @@ def read_training_corpora(
     """
     _check_labelled(sources)
     trained = [read_corpus(folder, source, "train") for source in sources]
-    measured = [read_corpus(folder, source, "dev") for source in sources]
-    duplicates = find_duplicates(trained, measured)
+    duplicates = find_duplicates(trained, read_dev_corpora(folder, sources))
     if duplicates and not drop_duplicates:
         first = duplicates[0]
         raise DataInvalid(
@@ -162,6 +167,19 @@ def read_training_corpora(
         _log.info("%d training sentences that are also measured: left out", len(duplicates))
     texts = {duplicate.trained.text for duplicate in duplicates}
     return [without_texts(corpus, texts) for corpus in trained]
+
+
+def read_dev_corpora(folder: Path, sources: Iterable[SourceSet]) -> list[Corpus]:
+    """Reads the dev splits of the sets that label something.
+
+    Args:
+        folder: the data folder.
+        sources: the sets.
+
+    Raises:
+        DataInvalid: a file is missing or wrong.
+    """
+    return [read_corpus(folder, source, "dev") for source in sources if not source.is_bare_text]
 
 
 def find_duplicates(trained: Iterable[Corpus], measured: Iterable[Corpus]) -> list[Duplicate]:
@@ -223,14 +241,14 @@ def _check_labelled(sources: Collection[SourceSet]) -> None:
             )
 
 
-def _read_label_map(folder: Path, set_name: str) -> dict[str, str | None]:
+def _read_label_map(folder: Path, source: SourceSet) -> dict[str, str | None]:
     path = folder / _MAP_FILE
-    if not path.exists():
+    if source.is_bare_text or not path.exists():
         return {kind: kind for kind in ENTITY_TYPES}
     try:
-        label_map: dict[str, str | None] = json.loads(read_text(path))[_MAP_KEY][set_name]
+        label_map: dict[str, str | None] = json.loads(read_text(path))[_MAP_KEY][source.name]
     except (KeyError, TypeError, ValueError) as error:
-        raise DataInvalid(f"{path}: no labels at {_MAP_KEY}.{set_name}") from error
+        raise DataInvalid(f"{path}: no labels at {_MAP_KEY}.{source.name}") from error
     return label_map
 
 

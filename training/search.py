@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from training.best_recipe import BestRecipe, write_best
-from training.data import Corpus, find_sets, read_corpus, read_training_corpora
+from training.data import Corpus, find_sets, read_dev_corpora, read_training_corpora
 from training.fine_tune import fine_tune
 from training.recipe import Recipe
 from training.run import Run, TrainingInterrupted
@@ -99,7 +99,7 @@ def _read(search: Search) -> _Sets:
     sources = find_sets(search.data, search.sets)
     return _Sets(
         read_training_corpora(search.data, sources, drop_duplicates=search.drop_duplicates),
-        [read_corpus(search.data, source, "dev") for source in sources],
+        read_dev_corpora(search.data, sources),
     )
 
 

@@ -7,11 +7,13 @@ import pytest
 
 from training.data import (
     ENGLISH_SETS,
+    ENTITY_TYPES,
     DataInvalid,
     SourceSet,
     Span,
     find_sets,
     read_corpus,
+    read_dev_corpora,
     read_training_corpora,
 )
 
@@ -116,6 +118,20 @@ def test_a_type_that_no_set_labels_is_refused(tmp_path: Path) -> None:
     write(tmp_path, line("new"))
     with pytest.raises(DataInvalid, match="none of tiny labels MISC"):
         read_training_corpora(tmp_path, [SOURCE])
+
+
+def test_a_set_that_labels_nothing_is_learned_and_not_measured(tmp_path: Path) -> None:
+    """Bare text has no dev split; what another set measures is not learned from it either."""
+    write(tmp_path, line("labelled"))
+    write(tmp_path, line("measured"), split="dev")
+    about(tmp_path, "tiny", unlabelled_types=[])
+    about(tmp_path, "bare", unlabelled_types=list(ENTITY_TYPES))
+    (tmp_path / "bare" / "train.jsonl").write_text(f"{line('new')}\n{line('measured')}\n")
+    sources = find_sets(tmp_path)
+    assert [source.name for source in sources if source.is_bare_text] == ["bare"]
+    trained = read_training_corpora(tmp_path, sources, drop_duplicates=True)
+    assert {e.text for corpus in trained for e in corpus.examples} == {"labelled", "new"}
+    assert [corpus.source.name for corpus in read_dev_corpora(tmp_path, sources)] == ["tiny"]
 
 
 def about(folder: Path, name: str, **fields: object) -> None:

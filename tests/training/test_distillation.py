@@ -1,5 +1,6 @@
 """Teachers: trained networks whose mean another learns."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,15 @@ from tokenizers import Tokenizer
 from transformers import BertForTokenClassification
 
 from training.checkpoint import TrainingRecord, load_record, save
-from training.data import find_sets, read_corpus
+from training.data import (
+    ENTITY_TYPES,
+    Corpus,
+    DataInvalid,
+    Example,
+    SourceSet,
+    find_sets,
+    read_corpus,
+)
 from training.distillation import Teachers, distillation_loss
 from training.fine_tune import Recipe, Run, fine_tune
 
@@ -58,6 +67,38 @@ def test_a_pupil_comes_near_to_its_teacher(
 ) -> None:
     """The teacher says otherwise than the annotation, so that no other lesson brings it there."""
     corpora = [read_corpus(data, source, "train") for source in find_sets(data)]
+    assert_comes_near(corpora, encoder, teachers, tokenizer, tmp_path)
+
+
+def test_bare_text_teaches_what_the_teacher_says_of_it(
+    encoder: Path, data: Path, teachers: list[str], tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    labelled = [read_corpus(data, source, "train") for source in find_sets(data)]
+    assert_comes_near([bare(c) for c in labelled], encoder, teachers, tokenizer, tmp_path)
+
+
+def test_bare_text_without_a_teacher_is_refused(encoder: Path, data: Path, tmp_path: Path) -> None:
+    corpora = [bare(read_corpus(data, source, "train")) for source in find_sets(data)]
+    run = Run(tmp_path / "run", "train", None, state_steps=0)
+    with pytest.raises(DataInvalid, match=r"labels nothing.*add --teachers"):
+        fine_tune(Recipe(encoder=str(encoder)), corpora, [], run)
+
+
+def bare(corpus: Corpus) -> Corpus:
+    """The texts of a corpus, as those of a set that labels nothing."""
+    nothing = frozenset(ENTITY_TYPES)
+    source = SourceSet("bare", "Bare", "CC0-1.0", nothing)
+    texts = [Example(e.id, e.text, (), nothing) for e in corpus.examples]
+    return replace(corpus, source=source, examples=texts)
+
+
+def assert_comes_near(
+    corpora: Sequence[Corpus],
+    encoder: Path,
+    teachers: list[str],
+    tokenizer: Tokenizer,
+    tmp_path: Path,
+) -> None:
     ids = torch.tensor([tokenizer.encode("Tim Cook of Apple in Seoul .").ids])
     distances = []
     for share in (0.0, 1.0):
