@@ -21,15 +21,18 @@ help: ## list the targets
 serve: $(SERVE)/.installed-$(LOCK) ## start both services on the shipped model (GATEWAY_PORT, INFERENCE_PORT)
 	@$(SERVE)/bin/python -m nerve serve
 
+# Many tests wait more than they work; those of one file share their servers.
+AT_ONCE := -n 2 --dist loadfile
+
 test: $(DEV)/.installed $(CLIENTS)/.installed tools ## run every test that this machine can run
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(AT_ONCE)
 
 check: $(DEV)/.installed $(CLIENTS)/.installed protos-check tools ## what CI runs: format, lint, types, imports, protos, tests
 	$(RUN) -m ruff format --check $(SOURCES)
 	$(RUN) -m ruff check $(SOURCES)
 	$(RUN) -m mypy
 	$(DEV)/bin/lint-imports
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(AT_ONCE)
 
 bench: $(DEV)/.installed ## measure the services against the in-process ceiling (ARGS: options)
 	$(RUN) -m benchmarks $(ARGS)

@@ -7,7 +7,7 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The settings of a run. The defaults are those of the model that ships."""
+    """The settings of a run. The defaults are of a run without teachers (docs/adr/0019)."""
 
     encoder: str = ""  # folder or hub name; empty: the installed package
     epochs: int = 4
