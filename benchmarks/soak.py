@@ -32,6 +32,8 @@ _SEED = 20261124
 _MOST_DIFFERENT = 10_000
 _SAMPLE_EVERY_S = 0.5
 _SETTLE_S = 30.0
+# Longer than the services wait between two looks at the models: the first look starts a thread.
+_UNCHANGED_S = 3.0
 _DAY_S = 86_400.0
 _EXIT_LEAKED = 1
 _EXIT_FAILED = 2
@@ -140,16 +142,19 @@ def _settled(services: Services, start: dict[str, Holdings] | None) -> dict[str,
 
     Args:
         services: without callers.
-        start: what they ought to come back to; none: whatever they hold twice in a row.
+        start: what they ought to come back to; none: whatever they hold unchanged for a while.
     """
     deadline_s = time.monotonic() + _SETTLE_S
     before: dict[str, Holdings] | None = None
+    since_s = 0.0
     while True:
-        now = _holdings(services)
-        is_settled = now == before if start is None else not _leaks(start, now)
-        if is_settled or time.monotonic() > deadline_s:
+        now, now_s = _holdings(services), time.monotonic()
+        if now != before:
+            before, since_s = now, now_s
+        unchanged = now_s - since_s >= _UNCHANGED_S
+        is_settled = unchanged if start is None else not _leaks(start, now)
+        if is_settled or now_s > deadline_s:
             return now
-        before = now
         time.sleep(_SAMPLE_EVERY_S)
 
 
