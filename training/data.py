@@ -176,10 +176,16 @@ def read_dev_corpora(folder: Path, sources: Iterable[SourceSet]) -> list[Corpus]
         folder: the data folder.
         sources: the sets.
 
+    Returns:
+        At least one.
+
     Raises:
-        DataInvalid: a file is missing or wrong.
+        DataInvalid: a file is missing or wrong, or no set labels anything.
     """
-    return [read_corpus(folder, source, "dev") for source in sources if not source.is_bare_text]
+    labelled = [source for source in sources if not source.is_bare_text]
+    if not labelled:
+        raise DataInvalid(f"{folder}: no set labels anything, so that nothing can be measured")
+    return [read_corpus(folder, source, "dev") for source in labelled]
 
 
 def find_duplicates(trained: Iterable[Corpus], measured: Iterable[Corpus]) -> list[Duplicate]:

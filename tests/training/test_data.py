@@ -134,6 +134,12 @@ def test_a_set_that_labels_nothing_is_learned_and_not_measured(tmp_path: Path) -
     assert [corpus.source.name for corpus in read_dev_corpora(tmp_path, sources)] == ["tiny"]
 
 
+def test_where_nothing_is_labelled_nothing_can_be_measured(tmp_path: Path) -> None:
+    about(tmp_path, "bare", unlabelled_types=list(ENTITY_TYPES))
+    with pytest.raises(DataInvalid, match="no set labels anything"):
+        read_dev_corpora(tmp_path, find_sets(tmp_path))
+
+
 def about(folder: Path, name: str, **fields: object) -> None:
     (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / name / "set.json").write_text(json.dumps(fields))
