@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import IO
 import httpx
 import psutil
 
+from benchmarks.cores import pinned
 from benchmarks.counters import Counters, read_counters
 from nerve.ports import Listener, find_free
 
@@ -85,7 +86,10 @@ class Services:
 
 @contextmanager
 def started(
-    models: Path, messages: IO[bytes] | None = None, settings: Mapping[str, str] = UNBOUNDED
+    models: Path,
+    messages: IO[bytes] | None = None,
+    settings: Mapping[str, str] = UNBOUNDED,
+    cores: Collection[int] = (),
 ) -> Iterator[Services]:
     """Starts both services, waits until they answer, and stops them at the end.
 
@@ -95,6 +99,7 @@ def started(
         models: the model repository.
         messages: where their messages go; none: to standard error.
         settings: variables that differ from the defaults of the services.
+        cores: those that the services may use; none: all that this process may.
 
     Raises:
         RuntimeError: one of them ended; its message stands on standard error.
@@ -115,12 +120,13 @@ def started(
         "GATEWAY_INFERENCE_TARGET": f"dns:///{grpc_authority}",
         "GATEWAY_LOG_LEVEL": "warning",
     }
-    children = [
-        subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", name], cwd=_ROOT, env=environment, stderr=messages
-        )
-        for name in ("inference", "gateway")
-    ]
+    with pinned(cores):
+        children = [
+            subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", name], cwd=_ROOT, env=environment, stderr=messages
+            )
+            for name in ("inference", "gateway")
+        ]
     try:
         inference, gateway = (Service(psutil.Process(child.pid)) for child in children)
         _wait_until_ready(rest_authority, children)
