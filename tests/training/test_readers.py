@@ -48,6 +48,25 @@ def test_columns_may_be_parted_by_tabs_end_in_crlf_and_have_comments(tmp_path: P
     assert read(path)[0].text == "New York #"
 
 
+def test_a_text_stands_as_it_was_written_where_a_comment_says_how(tmp_path: Path) -> None:
+    path = conll(
+        tmp_path,
+        "# text = Ann Lee's  Rome.\nAnn\tB-PER\nLee\tI-PER\n's\tO\nRome\tB-LOC\n.\tO\n\n"
+        "Ann\tB-PER\n.\tO\n",
+    )
+    first, second = read(path)
+    assert (first.text, second.text) == ("Ann Lee's  Rome.", "Ann .")
+    assert [(s.start, s.end) for s in first.spans] == [(0, 7), (11, 15)]
+
+
+@pytest.mark.parametrize("text", ["Ann don't go", "Ann do not", "Well, Ann do not go", "do Ann"])
+def test_tokens_that_are_not_the_text_are_joined_by_spaces(tmp_path: Path, text: str) -> None:
+    path = conll(tmp_path, f"# text = {text}\nAnn\tB-PER\ndo\tO\nnot\tO\ngo\tO\n")
+    [read_back] = read(path)
+    assert read_back.text == "Ann do not go"
+    assert spans(path) == [[("Ann", "PER")]]
+
+
 def test_columns_stand_where_they_are_said_to(tmp_path: Path) -> None:
     path = conll(tmp_path, "1 I-PER Ann x\n2 B-PER Lee x\n")
     assert spans(path, Columns(2, 1, Scheme.IOB1)) == [[("Ann", "PER"), ("Lee", "PER")]]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from training.readers.record import DataInvalid, LabelledSpan, Record, read_text, record
@@ -10,7 +11,8 @@ from training.readers.tag_schemes import Scheme, TagInvalid, spans_of
 
 _DOCUMENT_START = "-DOCSTART-"
 # As in CoNLL-U: `# sent_id = 7`.
-_COMMENT = re.compile(r"#\s*\w+\s+=\s")
+_COMMENT = re.compile(r"#\s*(\w+)\s+=\s(.*)")
+_TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,17 @@ class _Line:
     tag: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    lines: list[_Line]
+    text: str = ""  # as it was written, where a comment says so
+
+
 def read(path: Path, columns: Columns) -> list[Record]:
-    """Reads a file; its texts are the tokens with a space between.
+    """Reads a file; its texts are what `# text = ...` says, else the tokens with a space between.
+
+    The latter also where the tokens do not stand in the text: some corpora take "don't" apart into
+    "do" and "not".
 
     Args:
         path: the file; columns are parted by tabs where a line has one, else by spaces.
@@ -46,47 +57,76 @@ def read(path: Path, columns: Columns) -> list[Record]:
 
 
 def sentence_of(
-    place: str, name: str, tokens: Sequence[str], tags: Sequence[str], scheme: Scheme
+    place: str,
+    name: str,
+    tokens: Sequence[str],
+    tags: Sequence[str],
+    scheme: Scheme,
+    text: str = "",
 ) -> Record:
-    """Tokens with a space between, and the spans that their tags mean.
+    """A text and the spans that the tags of its tokens mean.
+
+    Args:
+        place: file and line, for messages.
+        name: the id.
+        tokens: in the order of the text.
+        tags: one for each.
+        scheme: of the tags.
+        text: as it was written; where it does not hold the tokens: those with a space between.
 
     Raises:
         TagInvalid: a tag is unknown to the scheme or breaks the sequence.
     """
-    starts = []
-    end = -1
-    for token in tokens:
-        starts.append(end + 1)
-        end += 1 + len(token)
+    starts = _starts(tokens, text)
+    if starts is None:
+        text = " ".join(tokens)
+        starts = [0, *accumulate(len(token) + 1 for token in tokens)]
     spans = [
         LabelledSpan(starts[s.start], starts[s.end - 1] + len(tokens[s.end - 1]), s.label)
         for s in spans_of(tags, scheme)
     ]
-    return record(place, name, " ".join(tokens), spans)
+    return record(place, name, text, spans)
 
 
-def _record(path: Path, sentence: Sequence[_Line], columns: Columns) -> Record:
-    tokens = [line.token for line in sentence]
-    tags = [line.tag for line in sentence]
-    first = sentence[0].number
+def _starts(tokens: Sequence[str], text: str) -> list[int] | None:
+    """Where the tokens begin in the text; None where they and white space are not all of it."""
+    starts = []
+    end = 0
+    for token in tokens:
+        start = text.find(token, end)
+        if start < 0 or text[end:start].strip():
+            return None
+        starts.append(start)
+        end = start + len(token)
+    return None if text[end:].strip() else starts
+
+
+def _record(path: Path, sentence: _Sentence, columns: Columns) -> Record:
+    lines = sentence.lines
+    tokens = [line.token for line in lines]
+    tags = [line.tag for line in lines]
+    first = lines[0].number
     try:
-        return sentence_of(f"{path}:{first}", str(first), tokens, tags, columns.scheme)
+        return sentence_of(
+            f"{path}:{first}", str(first), tokens, tags, columns.scheme, sentence.text
+        )
     except TagInvalid as error:
-        raise DataInvalid(f"{path}:{sentence[error.index].number}: {error}") from error
+        raise DataInvalid(f"{path}:{lines[error.index].number}: {error}") from error
 
 
-def _sentences(path: Path, columns: Columns) -> Iterator[list[_Line]]:
-    sentence: list[_Line] = []
+def _sentences(path: Path, columns: Columns) -> Iterator[_Sentence]:
+    lines: list[_Line] = []
+    text = ""
     # Not splitlines: only line feeds part the lines of a file.
     for number, content in enumerate([*read_text(path).split("\n"), ""], start=1):
         line = content.rstrip("\r")
-        if _COMMENT.match(line):
-            continue
-        if line.strip() and not line.startswith(_DOCUMENT_START):
-            sentence.append(_line(path, number, line, columns))
-        elif sentence:
-            yield sentence
-            sentence = []
+        if comment := _COMMENT.match(line):
+            text = comment[2] if comment[1] == _TEXT else text
+        elif line.strip() and not line.startswith(_DOCUMENT_START):
+            lines.append(_line(path, number, line, columns))
+        elif lines:
+            yield _Sentence(lines, text)
+            lines, text = [], ""
 
 
 def _line(path: Path, number: int, line: str, columns: Columns) -> _Line:
