@@ -15,6 +15,7 @@ from training.casing import EncoderInvalid
 from training.chain import run_chain, sample_recipe
 from training.checkpoint import CheckpointInvalid
 from training.data import DataInvalid
+from training.docred import write_docred
 from training.export import ExportFailed
 from training.fine_tune_command import FineTuning, run_fine_tune
 from training.gate import GateRefused
@@ -22,6 +23,7 @@ from training.publication import PublicationRefused
 from training.published_run import published_run
 from training.quantization_command import run_compare_quantization
 from training.recipe_options import command_of, recipe_of, recipe_parser
+from training.recognition import load_recognizer
 from training.restoration import restore
 from training.run import TrainingInterrupted
 from training.search_command import Searching, run_searching
@@ -139,6 +141,7 @@ def parser() -> argparse.ArgumentParser:
         " and thrown away",
     )
     _add_search(add("search", parents=[data, recipe], help="try recipes; keep the best"))
+    _add_docred(add("docred", parents=[model], help="files of DocRED to a labelled set"))
     return root
 
 
@@ -212,6 +215,12 @@ def _add_search(search: argparse.ArgumentParser) -> None:
     search.set_defaults(run=Path(), models=Path())
 
 
+def _add_docred(converted: argparse.ArgumentParser) -> None:
+    converted.add_argument("files", type=Path, nargs="+", metavar="FILE.json")
+    converted.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="of the set")
+    converted.add_argument("--threads", type=int, default=2, help="cores to use")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command.
 
@@ -241,9 +250,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    if options.command == "train" and options.data is None:
-        run_chain(sample_recipe(recipe_of(options)))
-        return
+    match options.command:
+        case "train" if options.data is None:
+            run_chain(sample_recipe(recipe_of(options)))
+        case "docred":
+            recognizer = load_recognizer(options.model, commands.WINDOW_TOKENS, options.threads)
+            learned, measured = write_docred(options.files, options.into, recognizer)
+            print(f"{options.into}: {learned} sentences to learn, {measured} to measure")
+        case _:
+            _run_on_data(options)
+
+
+def _run_on_data(options: argparse.Namespace) -> None:
     place = commands.Workplace(
         data=sources.fetch(options.data, options.data_cache),
         run=options.run,
