@@ -6,9 +6,9 @@ fifths again at once. Through REST, a sentence a request. All of it is done thre
 the speed of a machine moves more in a minute than what is measured; a promise is judged by the
 median of its three ratios. Takes some 80 s.
 
-The load generator has the last core to itself, the services the others: at three times the load it
-works three times as hard, and what it would take from the services is not theirs to answer for.
-`--shared` lets all use all cores.
+At three times the load the load generator works three times as hard, and takes that from the
+services. `--apart` gives it the last core to itself and the services the others: what is measured
+then is a machine with a core less.
 
 It fails when something other than 200 or 429 was answered, or when a promise is missed: goodput of
 90 % of the peak, p99 of what was accepted within twice that of four fifths, and two seconds after
@@ -161,9 +161,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--shared", action="store_true", help="all on all cores")
+    parser.add_argument("--apart", action="store_true", help="a core for the load generator alone")
     options = parser.parse_args()
-    cores = Cores.shared() if options.shared else Cores.apart()
+    cores = Cores.apart() if options.apart else Cores.shared()
     about = machine.describe()
     print(f"{about['cpu']}, commit {about['commit']}, {about['date']}")
     print(f"{about['cores']} cores: {cores}")
