@@ -19,11 +19,11 @@ from training.network import cased_embedding, with_casing
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "config.json"
-_WEIGHTS_FILE = "model.safetensors"
+WEIGHTS_FILE = "model.safetensors"
 _CASING_FILE = "casing.safetensors"
 _RECORD_FILE = "training.json"
 # All that a finished model is.
-MODEL_FILES = (CONFIG_FILE, _WEIGHTS_FILE, TOKENIZER_FILE, _CASING_FILE, _RECORD_FILE)
+MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, _CASING_FILE, _RECORD_FILE)
 _EMBEDDING = "bert.embeddings.word_embeddings"
 
 
@@ -65,6 +65,7 @@ class TrainingRecord:
     device: str = "cpu"
     teachers: tuple[str, ...] = ()  # the commands that trained them
     temperature: float = 1.0  # that the logits are divided by, inside the classifier
+    begun_with: str = ""  # the command that trained what it began with, if not an encoder
     restored_from: str = ""  # the published version whose int8 file gave the weights
 
 
@@ -88,7 +89,7 @@ def save(
         if not name.startswith(_EMBEDDING)
     }
     weights[f"{_EMBEDDING}.weight"] = uncased[embedding.rows] + case[embedding.cases]
-    save_file(weights, folder / _WEIGHTS_FILE, metadata={"format": "pt"})
+    save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     casing = {
         "rows": embedding.rows.to(torch.int32),
         "cases": embedding.cases.to(torch.int32),
@@ -112,7 +113,7 @@ def scale_classifier(folder: Path, factor: float, record: TrainingRecord) -> Non
     Raises:
         CheckpointInvalid: the folder is not a checkpoint.
     """
-    path = _existing(folder / _WEIGHTS_FILE)
+    path = _existing(folder / WEIGHTS_FILE)
     weights = load_file(path)
     for name in ("classifier.weight", "classifier.bias"):
         weights[name] = weights[name] * factor
@@ -144,7 +145,7 @@ def load_plain(folder: Path) -> BertForTokenClassification:
     Raises:
         CheckpointInvalid: the folder is not a checkpoint.
     """
-    _existing(folder / _WEIGHTS_FILE)
+    _existing(folder / WEIGHTS_FILE)
     network: BertForTokenClassification = BertForTokenClassification.from_pretrained(
         folder, attn_implementation="eager"
     )

@@ -1,6 +1,5 @@
 """The course: the epochs of a run, from wherever it is to its end."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -15,13 +14,13 @@ from transformers import BertForTokenClassification
 from inference.decoding import Decoder
 from inference.tokenization import Tokenizer as ServingTokenizer
 from training.batches import count_batches, epoch_batches
-from training.casing import cased_tokenizer, cased_vocabulary, uncased_pieces
-from training.checkpoint import TOKENIZER_FILE, TrainedOn, TrainingRecord, load_record, save
+from training.beginning import Beginning, beginning_of
+from training.checkpoint import TrainedOn, TrainingRecord, load_record, save
 from training.data import LABELS, Corpus, DataInvalid
 from training.early_stopping import BestEpoch
 from training.evaluation import evaluate
 from training.learner import Learner, new_learner
-from training.network import TorchScorer, encoder_folder, new_network
+from training.network import TorchScorer
 from training.recipe import Recipe
 from training.recognition import Recognizer
 from training.run import Run, TrainingInterrupted
@@ -35,8 +34,6 @@ from training.training_state import (
 )
 
 _log = logging.getLogger(__name__)
-_ENCODER_LICENCE = "Apache-2.0"
-_PACKAGED_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 _DEV_WINDOW_TOKENS = 256
 
 
@@ -48,8 +45,7 @@ class Course:
     corpora: Sequence[Corpus]
     dev: Sequence[Corpus]
     run: Run
-    encoder_sha256: str
-    tokenizer: Tokenizer
+    beginning: Beginning
     learner: Learner
     steps: int  # of all epochs
     started_s: float  # on the monotonic clock; earlier, if the run went on from a state
@@ -74,7 +70,8 @@ class Course:
             TrainingInterrupted: someone asked to stop.
         """
         epoch = self.position.epoch
-        batches = epoch_batches(self.corpora, self.tokenizer, self.recipe, epoch)
+        tokenizer = self.beginning.tokenizer
+        batches = epoch_batches(self.corpora, tokenizer, self.recipe, epoch)
         for batch in batches[self.position.batches :]:
             self.position = self.position.after_step(self.learner.learn(batch, self.position.step))
             on_step()
@@ -83,10 +80,10 @@ class Course:
         self.position = self.position.after_epoch()
         _log.info("epoch %d of %d: loss %.4f", epoch, self.recipe.epochs, loss)
         with self.learner.finished():
-            metrics = _dev_metrics(self.learner.network, self.tokenizer, self.dev)
+            metrics = _dev_metrics(self.learner.network, tokenizer, self.dev)
             self.best = self.best.after(epoch, metrics.get("mean_f1", 0.0))
             if not self.recipe.patience or self.best.epoch == epoch:
-                save(self.run.folder, self.learner.network, self.tokenizer, self._record(epoch))
+                save(self.run.folder, self.learner.network, tokenizer, self._record(epoch))
         return {"loss": loss} | metrics
 
     def keep_state(self) -> None:
@@ -133,7 +130,7 @@ class Course:
 
     def _conditions(self) -> dict[str, str]:
         conditions = {name: str(value) for name, value in asdict(self.recipe).items()}
-        conditions["encoder's sha256"] = self.encoder_sha256
+        conditions["sha256 of the weights at the beginning"] = self.beginning.weights_sha256
         for split, corpora in (("train", self.corpora), ("dev", self.dev)):
             for corpus in corpora:
                 described = f"{len(corpus.examples)} examples of {corpus.sha256}"
@@ -141,14 +138,15 @@ class Course:
         return conditions
 
     def _record(self, epoch: int) -> TrainingRecord:
+        learned = tuple(
+            TrainedOn(c.source.name, c.source.licence, c.sha256, len(c.examples), c.revision)
+            for c in self.corpora
+        )
         return TrainingRecord(
-            encoder=self.recipe.encoder or _PACKAGED_ENCODER,
-            encoder_licence=_ENCODER_LICENCE,
-            encoder_sha256=self.encoder_sha256,
-            data=tuple(
-                TrainedOn(c.source.name, c.source.licence, c.sha256, len(c.examples), c.revision)
-                for c in self.corpora
-            ),
+            encoder=self.beginning.encoder,
+            encoder_licence=self.beginning.encoder_licence,
+            encoder_sha256=self.beginning.encoder_sha256,
+            data=self.beginning.learned(learned),
             seed=self.recipe.seed,
             epochs=epoch,
             learning_rate=self.recipe.learning_rate,
@@ -163,6 +161,7 @@ class Course:
             patience=self.recipe.patience,
             device=self.recipe.device,
             teachers=tuple(load_record(Path(t)).command for t in self.recipe.teachers),
+            begun_with=self.beginning.command,
         )
 
 
@@ -180,23 +179,22 @@ def new_course(
     Raises:
         FileNotFoundError: there is no such encoder.
         EncoderInvalid: its tokenizer is not an uncased WordPiece.
+        CheckpointInvalid: the folder to begin with, or a teacher's, is not a checkpoint.
         DataInvalid: nobody says what is in a set of bare text.
     """
     started_s = time.monotonic()
     _check_taught(recipe, corpora)
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
-    encoder = encoder_folder(recipe.encoder)
-    vocabulary = cased_vocabulary(uncased_pieces((encoder / TOKENIZER_FILE).read_text("utf-8")))
+    beginning = beginning_of(recipe)
     steps = sum(count_batches(corpora, recipe, epoch) for epoch in range(1, recipe.epochs + 1))
     return Course(
         recipe,
         corpora,
         dev,
         run,
-        hashlib.sha256((encoder / "model.safetensors").read_bytes()).hexdigest(),
-        cased_tokenizer(vocabulary),
-        new_learner(new_network(encoder, vocabulary), recipe, steps),
+        beginning,
+        new_learner(beginning.network, recipe, steps),
         steps,
         started_s,
     )

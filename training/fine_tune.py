@@ -57,6 +57,7 @@ def fine_tune(
     Raises:
         FileNotFoundError: there is no such encoder.
         EncoderInvalid: its tokenizer is not an uncased WordPiece.
+        CheckpointInvalid: the folder to begin with, or a teacher's, is not a checkpoint.
         DataInvalid: nobody says what is in a set of bare text.
         StateInvalid: there is no state to go on from, or it is of other settings or data; or a new
             run would begin where an unfinished one lies.

@@ -78,7 +78,7 @@ were left out of training. {unlabelled}Trained by
     {command}
 
 {epochs} epochs, {steps:,} steps, batches of {batch_size}, AdamW with learning rate
-{learning_rate:g}, seed {seed}, matrix products in {precision}, {duration_s:,.0f} s.{teachers}
+{learning_rate:g}, seed {seed}, matrix products in {precision}, {duration_s:,.0f} s.{origin}
 
 ## Limits
 
@@ -126,7 +126,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         **{key: training[key] for key in _TRAINING_KEYS},
         restored=_restored(training.get("restored_from", "")),
         temperature=_temperature(training.get("temperature", 1.0)),
-        teachers=_teachers(training.get("teachers", [])),
+        origin=_origin(training),
         licence=manifest["licence"],
         share_alike=_SHARE_ALIKE if "-SA-" in manifest["licence"] else "",
     )
@@ -206,12 +206,17 @@ def _temperature(temperature: float) -> str:
     )
 
 
-def _teachers(commands: Sequence[str]) -> str:
-    """What the teachers are, if there were any."""
-    if not commands:
-        return ""
-    listed = "\n".join(f"    {command}" for command in commands)
-    return f" Beside the annotation it learned\nthe mean of its teachers, trained by\n\n{listed}"
+def _origin(training: Mapping[str, Any]) -> str:
+    """What the weights were before, and who taught, if they were anything and anybody did."""
+    origin = ""
+    if begun_with := training.get("begun_with"):
+        origin += f" It began with a\nmodel that was trained by\n\n    {begun_with}\n\nand went on."
+    if commands := training.get("teachers"):
+        listed = "\n".join(f"    {command}" for command in commands)
+        origin += (
+            " Beside the annotation it learned\nthe mean of its teachers, trained by\n\n" + listed
+        )
+    return origin
 
 
 def _row(*cells: str | float) -> str:

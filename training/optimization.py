@@ -9,7 +9,8 @@ from training.recipe import Recipe
 
 
 def new_optimizer(network: BertForTokenClassification, recipe: Recipe) -> AdamW:
-    """AdamW; no decay for biases and norms, a higher rate and no decay for what is new.
+    """AdamW; no decay for biases and norms; a higher rate and no decay for the head and for case,
+    but that in a model that is trained already their rate is that of the others.
 
     Args:
         network: made by `new_network`.
@@ -19,9 +20,10 @@ def new_optimizer(network: BertForTokenClassification, recipe: Recipe) -> AdamW:
     known = {id(parameter) for parameter in new}
     old = [parameter for parameter in network.parameters() if id(parameter) not in known]
     rate = recipe.learning_rate
+    new_rate = rate if recipe.begin_with else rate * recipe.new_parameter_factor
     return AdamW(
         [
-            {"params": new, "lr": rate * recipe.new_parameter_factor, "weight_decay": 0.0},
+            {"params": new, "lr": new_rate, "weight_decay": 0.0},
             {"params": [p for p in old if p.dim() == 1], "lr": rate, "weight_decay": 0.0},
             {
                 "params": [p for p in old if p.dim() > 1],

@@ -153,6 +153,7 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
             "average_decay": record.average_decay,
             "patience": record.patience,
             "teachers": list(record.teachers),
+            "begun_with": record.begun_with,
             "temperature": record.temperature,
             "restored_from": record.restored_from,
             "precision": record.precision,

@@ -10,10 +10,13 @@ class Recipe:
     """The settings of a run. The defaults are of a run without teachers (docs/adr/0019)."""
 
     encoder: str = ""  # folder or hub name; empty: the installed package
+    begin_with: str = ""  # folder of a checkpoint to begin with, in place of an encoder
     epochs: int = 4
     batch_size: int = 32
     learning_rate: float = 1.2e-4
-    new_parameter_factor: float = 5.0  # the head and the vectors of case start from nothing
+    new_parameter_factor: float = (
+        5.0  # of the head and the vectors of case, unless they are trained
+    )
     weight_decay: float = 0.01
     warmup_share: float = 0.06  # of the steps
     gradient_norm_limit: float = 1.0

@@ -8,6 +8,7 @@ from typing import Any
 from training.best_recipe import read_best
 from training.recipe import Recipe
 
+_BEGINNING = "begin_with"
 # Always written, so that a command stays true when a default changes.
 _ALWAYS_WRITTEN = frozenset({"epochs", "batch_size", "learning_rate", "seed", "threads"})
 
@@ -22,7 +23,15 @@ def recipe_parser() -> argparse.ArgumentParser:
         help="begin with the recipe that a search found: its best.json, or the study's folder;"
         " the options below replace its settings",
     )
-    parser.add_argument("--encoder", help="Hugging Face folder or hub name; default: the package")
+    beginning = parser.add_mutually_exclusive_group()
+    beginning.add_argument(
+        "--encoder", help="Hugging Face folder or hub name; default: the package"
+    )
+    beginning.add_argument(
+        "--begin-with",
+        metavar="RUN",
+        help="folder of a trained checkpoint: its weights go on learning, in place of an encoder",
+    )
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--learning-rate", type=float)
@@ -98,12 +107,12 @@ def command_of(recipe: Recipe) -> str:
         value = getattr(recipe, field.name)
         if field.name in _ALWAYS_WRITTEN or value != field.default:
             option = f"--{field.name.replace('_', '-')}"
-            words.append(option if value is True else f"{option} {_written(value)}")
+            words.append(option if value is True else f"{option} {_written(field.name, value)}")
     return " ".join(words)
 
 
-def _written(value: object) -> str:
+def _written(name: str, value: object) -> str:
     """A value on the command line; folders are of this machine, their number is the recipe's."""
     if isinstance(value, tuple):
         return " ".join(f"TEACHER{i}" for i in range(1, len(value) + 1))
-    return str(value)
+    return "RUN" if name == _BEGINNING else str(value)

@@ -14,7 +14,7 @@ from training.recipe import Recipe
 DEFAULT_SPACE = Path(__file__).with_name("search_space.toml")
 Value = int | float | str | bool
 # They belong to the machine.
-_FIXED = frozenset({"threads", "device", "teachers"})
+_FIXED = frozenset({"threads", "device", "teachers", "begin_with"})
 _RANGE_KEYS = frozenset({"low", "high", "log", "step"})
 
 

@@ -44,9 +44,20 @@ def test_the_written_command_gives_the_recipe_again_to_the_last_digit() -> None:
 
 
 def test_the_written_command_names_no_folder_of_this_machine() -> None:
-    recipe = recipe_of(parsed(["--teachers", "/home/jane/one", "/home/jane/two"]))
+    words = ["--teachers", "/home/jane/one", "/home/jane/two", "--begin-with", "/home/jane/three"]
+    recipe = recipe_of(parsed(words))
     assert recipe.teachers == ("/home/jane/one", "/home/jane/two")
-    assert "--teachers TEACHER1 TEACHER2" in command_of(recipe)
+    assert recipe.begin_with == "/home/jane/three"
+    command = command_of(recipe)
+    assert "--teachers TEACHER1 TEACHER2" in command
+    assert "--begin-with RUN" in command
+    assert "jane" not in command
+
+
+def test_a_run_does_not_begin_with_two_things(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed(["--encoder", "one", "--begin-with", "two"])
+    assert "not allowed with argument --encoder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])

@@ -1,0 +1,92 @@
+"""What a run begins with: a pretrained encoder and an untrained head, or a trained model."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from transformers import BertForTokenClassification
+
+from training.casing import cased_tokenizer, cased_vocabulary, uncased_pieces
+from training.checkpoint import (
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    TrainedOn,
+    TrainingRecord,
+    load_cased,
+    load_record,
+)
+from training.network import encoder_folder, new_network
+from training.recipe import Recipe
+
+_ENCODER_LICENCE = "Apache-2.0"
+_PACKAGED_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beginning:
+    """A network before its first step, and where its weights are from."""
+
+    network: BertForTokenClassification
+    tokenizer: Tokenizer
+    weights_sha256: str
+    encoder: str
+    encoder_licence: str
+    encoder_sha256: str
+    trained: TrainingRecord | None = None  # how the model came about, if it is one
+
+    @property
+    def command(self) -> str:
+        """What trained it; empty: nothing yet."""
+        return self.trained.command if self.trained else ""
+
+    def learned(self, data: tuple[TrainedOn, ...]) -> tuple[TrainedOn, ...]:
+        """All that a model has learned from that learns this data now: its terms count as well."""
+        names = {entry.set for entry in data}
+        before = self.trained.data if self.trained else ()
+        return (*data, *(entry for entry in before if entry.set not in names))
+
+
+def beginning_of(recipe: Recipe) -> Beginning:
+    """Reads it.
+
+    Args:
+        recipe: names it.
+
+    Raises:
+        FileNotFoundError: there is no such encoder.
+        EncoderInvalid: its tokenizer is not an uncased WordPiece.
+        CheckpointInvalid: the folder to begin with is not a checkpoint.
+    """
+    return _model(Path(recipe.begin_with)) if recipe.begin_with else _encoder(recipe.encoder)
+
+
+def _encoder(name: str) -> Beginning:
+    folder = encoder_folder(name)
+    vocabulary = cased_vocabulary(uncased_pieces((folder / TOKENIZER_FILE).read_text("utf-8")))
+    sha256 = _sha256(folder)
+    return Beginning(
+        new_network(folder, vocabulary),
+        cased_tokenizer(vocabulary),
+        weights_sha256=sha256,
+        encoder=name or _PACKAGED_ENCODER,
+        encoder_licence=_ENCODER_LICENCE,
+        encoder_sha256=sha256,
+    )
+
+
+def _model(folder: Path) -> Beginning:
+    record = load_record(folder)
+    return Beginning(
+        load_cased(folder),
+        Tokenizer.from_file(str(folder / TOKENIZER_FILE)),
+        weights_sha256=_sha256(folder),
+        encoder=record.encoder,
+        encoder_licence=record.encoder_licence,
+        encoder_sha256=record.encoder_sha256,
+        trained=record,
+    )
+
+
+def _sha256(folder: Path) -> str:
+    return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
