@@ -122,3 +122,20 @@ def test_a_large_request_is_sent_in_parts_while_answers_are_read() -> None:
         recorder = _run(server, [_call("x" * size)], _closed(2))
     assert recorder.ended == 2
     assert not recorder.failures
+
+
+def test_with_ticks_every_call_is_sent_and_every_answer_seen() -> None:
+    recorder = Recorder()
+    marked: list[int] = []
+    begin_ns = time.perf_counter_ns()
+    arrivals = [begin_ns + i * 500_000 for i in range(40)]
+    with (
+        serving(lambda _: b"200\n") as server,
+        Driver(server.address, LineConnection, 40, tick_ms=2.0) as driver,
+    ):
+        mark = Mark(arrivals[20], lambda: marked.append(time.perf_counter_ns()))
+        driver.run([_call("a")], OpenLoop(arrivals), recorder, 30, [mark])
+    assert recorder.ended == 40
+    assert not recorder.failures
+    assert len(server.lines) == 40
+    assert marked[0] >= arrivals[20]

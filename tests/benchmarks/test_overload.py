@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from benchmarks.overload import Phase, Round, Verdict
+from benchmarks.overload import Busy, Phase, Round, Verdict
 
 
 def measured(
@@ -10,13 +10,19 @@ def measured(
 ) -> Round:
     """A round at a peak of 1,000 a second, whose normal p99 is 80 ms."""
     refused = Counter({status: 5})
+    busy = Busy(1.5, 0.3, 0.1)
     return Round(
-        Phase("peak", 1000.0, 30.0, 70.0, Counter()),
-        Phase("normal", 800.0, 20.0, 80.0, Counter()),
-        Phase("over", 1000.0 * goodput, 40.0, p99_ms, refused),
-        Phase("recovery", 800.0, 20.0, 60.0, refused),
-        Phase("after", 800.0, 20.0, 60.0, refused if late else Counter()),
+        Phase("peak", 1000.0, 30.0, 70.0, Counter(), busy),
+        Phase("normal", 800.0, 20.0, 80.0, Counter(), busy),
+        Phase("over", 1000.0 * goodput, 40.0, p99_ms, refused, busy),
+        Phase("recovery", 800.0, 20.0, 60.0, refused, busy),
+        Phase("after", 800.0, 20.0, 60.0, refused if late else Counter(), busy),
     )
+
+
+def test_cores_kept_busy_are_what_the_clocks_went_on_in_a_second() -> None:
+    before, after = Busy(10.0, 1.0, 0.5), Busy(13.0, 1.5, 0.75)
+    assert after.since(before, 2.0) == Busy(1.5, 0.25, 0.125)
 
 
 def test_a_promise_is_judged_by_the_median_of_the_rounds() -> None:
