@@ -19,6 +19,7 @@ from training.docred import write_docred
 from training.export import ExportFailed
 from training.fine_tune_command import FineTuning, run_fine_tune
 from training.gate import GateRefused
+from training.model_soup import average
 from training.publication import PublicationRefused
 from training.published_run import published_run
 from training.quantization_command import run_compare_quantization
@@ -97,6 +98,8 @@ def parser() -> argparse.ArgumentParser:
     _add_restore(
         add("restore", parents=[place], help="published version to checkpoint, if its own has gone")
     )
+    averaged = add("average", parents=[place], help="mean of checkpoints that began alike")
+    averaged.add_argument("checkpoints", type=Path, nargs="+", metavar="RUN")
     add("calibrate", parents=[data, place], help="soften a checkpoint's scores, if none has yet")
     add("export", parents=[data, place], help="checkpoint to float32 ONNX, compared with it")
     quantize = add("quantize", parents=[place], help="float32 ONNX to int8 ONNX")
@@ -253,6 +256,8 @@ def _run(options: argparse.Namespace) -> None:
     match options.command:
         case "train" if options.data is None:
             run_chain(sample_recipe(recipe_of(options)))
+        case "average":
+            average(options.checkpoints, options.run)
         case "docred":
             recognizer = load_recognizer(options.model, commands.WINDOW_TOKENS, options.threads)
             learned, measured = write_docred(options.files, options.into, recognizer)

@@ -66,6 +66,9 @@ class TrainingRecord:
     teachers: tuple[str, ...] = ()  # the commands that trained them
     temperature: float = 1.0  # that the logits are divided by, inside the classifier
     begun_with: str = ""  # the command that trained what it began with, if not an encoder
+    averaged: tuple[
+        str, ...
+    ] = ()  # the commands of the runs whose mean it is; the rest: the first's
     restored_from: str = ""  # the published version whose int8 file gave the weights
 
 
@@ -132,7 +135,8 @@ def load_record(folder: Path) -> TrainingRecord:
     """
     content = json.loads(_existing(folder / _RECORD_FILE).read_text("utf-8"))
     content["data"] = tuple(TrainedOn(**entry) for entry in content["data"])
-    content["teachers"] = tuple(content.get("teachers", ()))
+    for name in ("teachers", "averaged"):
+        content[name] = tuple(content.get(name, ()))
     return TrainingRecord(**content)
 
 

@@ -207,16 +207,22 @@ def _temperature(temperature: float) -> str:
 
 
 def _origin(training: Mapping[str, Any]) -> str:
-    """What the weights were before, and who taught, if they were anything and anybody did."""
-    origin = ""
-    if begun_with := training.get("begun_with"):
-        origin += f" It began with a\nmodel that was trained by\n\n    {begun_with}\n\nand went on."
-    if commands := training.get("teachers"):
-        listed = "\n".join(f"    {command}" for command in commands)
-        origin += (
-            " Beside the annotation it learned\nthe mean of its teachers, trained by\n\n" + listed
-        )
-    return origin
+    """Of what the model was made beside its data, a paragraph each."""
+    begun_with = training.get("begun_with")
+    made_of = {
+        "That is the first of the runs whose weights it is the mean of:": training.get("averaged"),
+        "It began with a model that was trained by": [begun_with] if begun_with else [],
+        "Beside the annotation it learned the mean of its teachers, trained by": training.get(
+            "teachers"
+        ),
+    }
+    return "".join(
+        f"\n\n{words}\n\n{_commands(commands)}" for words, commands in made_of.items() if commands
+    )
+
+
+def _commands(commands: Sequence[str]) -> str:
+    return "\n".join(f"    {command}" for command in commands)
 
 
 def _row(*cells: str | float) -> str:

@@ -137,9 +137,10 @@ def _record(manifest: dict[str, Any]) -> TrainingRecord:
         **{
             name: value
             for name, value in training.items()
-            if name in known - {"teachers", "restored_from"}
+            if name in known - {"teachers", "averaged", "restored_from"}
         },
         teachers=tuple(training.get("teachers", ())),
+        averaged=tuple(training.get("averaged", ())),
         restored_from=f"{manifest['name']} {manifest['version']}",
     )
 

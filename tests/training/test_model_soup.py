@@ -1,0 +1,81 @@
+"""The mean of checkpoints."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import BertForTokenClassification
+
+from training.__main__ import main
+from training.checkpoint import (
+    CheckpointInvalid,
+    TrainedOn,
+    TrainingRecord,
+    load_cased,
+    load_record,
+    save,
+)
+from training.model_soup import average
+
+
+@pytest.fixture
+def runs(
+    network: BertForTokenClassification,
+    tokenizer: Tokenizer,
+    record: TrainingRecord,
+    tmp_path: Path,
+) -> list[Path]:
+    """Two that began alike; the second has all weights higher by one, and softer scores."""
+    record = replace(record, begun_with="train parent", command="train 0", teachers=("train t",))
+    save(tmp_path / "0", network, tokenizer, record)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(1)
+        for weight in network.classifier.parameters():
+            weight.div_(4)
+    other = TrainedOn("wikigold", "CC-BY-4.0", "2" * 64, 1_000)
+    second = replace(record, command="train 1", temperature=4.0, data=(*record.data, other))
+    save(tmp_path / "1", network, tokenizer, second)
+    return [tmp_path / "0", tmp_path / "1"]
+
+
+def test_the_weights_are_the_mean_as_if_no_score_had_been_softened(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    average(runs, tmp_path / "mean")
+    first, mean = (load_cased(folder).state_dict() for folder in (runs[0], tmp_path / "mean"))
+    embedding = "bert.embeddings.word_embeddings"
+    for name, weight in first.items():
+        if weight.is_floating_point() and not name.startswith(embedding):
+            assert torch.allclose(mean[name], weight + 0.5, atol=1e-6), name
+    # Both parts of a token's vector are higher by one; what is LOWER lies in the piece.
+    pieces = f"{embedding}.uncased"
+    assert torch.allclose(mean[pieces], first[pieces] + 1.0, atol=1e-6)
+    assert torch.equal(mean[f"{embedding}.rows"], first[f"{embedding}.rows"])
+
+
+def test_the_record_names_every_run_and_all_data(runs: list[Path], tmp_path: Path) -> None:
+    assert main(["average", *map(str, runs), "--run", str(tmp_path / "mean")]) == 0
+    record = load_record(tmp_path / "mean")
+    assert record.averaged == ("train 0", "train 1")
+    assert record.command == "python -m training average RUN1 RUN2 --run RUN"
+    assert [entry.set for entry in record.data] == ["uner_en_ewt", "wikigold"]
+    assert record.teachers == ("train t",)
+    assert record.temperature == 1.0
+
+
+def test_runs_that_did_not_begin_alike_are_refused(
+    runs: list[Path],
+    network: BertForTokenClassification,
+    tokenizer: Tokenizer,
+    record: TrainingRecord,
+    tmp_path: Path,
+) -> None:
+    save(tmp_path / "stranger", network, tokenizer, record)
+    for folders in ([*runs, tmp_path / "stranger"], [tmp_path / "stranger"] * 2):
+        with pytest.raises(CheckpointInvalid, match=r"stranger: did not begin.*--begin-with"):
+            average(folders, tmp_path / "mean")
+    with pytest.raises(CheckpointInvalid, match="two checkpoints or more"):
+        average(runs[:1], tmp_path / "mean")

@@ -1,0 +1,83 @@
+"""Model soup: the mean of the weights of runs that began alike.
+
+Runs that begin with the same trained weights and differ in their seeds or settings end near enough
+to each other that the mean of their weights is a model too, often a better one than each, and as
+fast as one. Runs that began apart have nothing in common to take the mean of.
+
+Source: Wortsman et al., Model soups (2022).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from training.checkpoint import (
+    TOKENIZER_FILE,
+    CheckpointInvalid,
+    TrainingRecord,
+    load_cased,
+    load_record,
+    save,
+)
+
+
+def average(folders: Sequence[Path], target: Path) -> None:
+    """Writes the checkpoint whose weights are the mean of others'.
+
+    Scores are to be calibrated anew.
+
+    Args:
+        folders: of at least two checkpoints.
+        target: gets the checkpoint.
+
+    Raises:
+        CheckpointInvalid: a folder is not a checkpoint, or they did not begin alike.
+    """
+    records = [load_record(folder) for folder in folders]
+    _check_alike(folders, records)
+    networks = [load_cased(folder) for folder in folders]
+    states = [network.state_dict() for network in networks]
+    for state, record in zip(states, records, strict=True):
+        # Each was divided by a temperature of its own.
+        for name in ("classifier.weight", "classifier.bias"):
+            state[name] = state[name] * record.temperature
+    network = networks[0]
+    network.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})
+    tokenizer = Tokenizer.from_file(str(folders[0] / TOKENIZER_FILE))
+    save(target, network, tokenizer, _record(records))
+
+
+def _check_alike(folders: Sequence[Path], records: Sequence[TrainingRecord]) -> None:
+    if len(folders) < 2:
+        raise CheckpointInvalid(f"{folders[0]}: a mean is of two checkpoints or more: name others")
+    first = records[0]
+    for folder, record in zip(folders, records, strict=True):
+        if not record.begun_with or record.begun_with != first.begun_with:
+            raise CheckpointInvalid(
+                f"{folder}: did not begin with the same trained model as {folders[0]}: take runs"
+                " that were given the same --begin-with"
+            )
+
+
+def _mean(weights: Sequence[Tensor]) -> Tensor:
+    """The mean; what is no weight (which piece a token is of) is the same in all."""
+    return torch.stack(list(weights)).mean(0) if weights[0].is_floating_point() else weights[0]
+
+
+def _record(records: Sequence[TrainingRecord]) -> TrainingRecord:
+    """The first run's, with what the others add."""
+    data = {entry.set: entry for record in records for entry in record.data}
+    teachers = dict.fromkeys(teacher for record in records for teacher in record.teachers)
+    runs = " ".join(f"RUN{i}" for i in range(1, len(records) + 1))
+    return replace(
+        records[0],
+        command=f"python -m training average {runs} --run RUN",
+        averaged=tuple(record.command for record in records),
+        data=tuple(data.values()),
+        teachers=tuple(teachers),
+        temperature=1.0,
+    )
