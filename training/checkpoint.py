@@ -40,6 +40,7 @@ class TrainedOn:
     sha256: str  # of its train split
     examples: int
     revision: str | None = None  # commit of the repository that it was taken from
+    title: str = ""  # that people know it by
 
 
 @dataclass(frozen=True, slots=True)

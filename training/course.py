@@ -139,7 +139,14 @@ class Course:
 
     def _record(self, epoch: int) -> TrainingRecord:
         learned = tuple(
-            TrainedOn(c.source.name, c.source.licence, c.sha256, len(c.examples), c.revision)
+            TrainedOn(
+                c.source.name,
+                c.source.licence,
+                c.sha256,
+                len(c.examples),
+                c.revision,
+                c.source.title,
+            )
             for c in self.corpora
         )
         return TrainingRecord(

@@ -166,8 +166,9 @@ def _threshold_rows(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _data_row(entry: Mapping[str, Any]) -> str:
-    title = _TITLES.get(entry["set"])
-    name = f"{title} ({entry['set']})" if title else entry["set"]
+    # Records of before 2026-11-28 have no titles.
+    title = entry.get("title") or _TITLES.get(entry["set"], entry["set"])
+    name = entry["set"] if title == entry["set"] else f"{title} ({entry['set']})"
     revision = entry.get("revision") or ""
     commit = f"`{revision}`" if revision else "none"
     return _row(name, entry["licence"], entry["examples"], commit, f"`{entry['sha256']}`")

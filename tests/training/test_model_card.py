@@ -77,6 +77,26 @@ def test_every_figure_of_the_manifest_is_in_a_table(manifest: dict[str, Any]) ->
     assert "8.4e-06 at most" in card
 
 
+def test_it_says_of_what_the_model_was_made(manifest: dict[str, Any]) -> None:
+    plain = model_card(manifest)
+    assert "It began with" not in plain
+    assert "teachers" not in plain
+    manifest["training"] |= {
+        "averaged": ["train one", "train two"],
+        "begun_with": "train parent",
+        "teachers": ["train teacher"],
+    }
+    manifest["data"][1]["title"] = "Our news"
+    card = model_card(manifest)
+    for paragraph in (
+        "the runs whose weights it is the mean of:\n\n    train one\n    train two\n\n",
+        "It began with a model that was trained by\n\n    train parent\n\n",
+        "the mean of its teachers, trained by\n\n    train teacher\n\n",
+        "| Our news (mine) | CC0-1.0 |",
+    ):
+        assert paragraph in card
+
+
 def test_every_command_of_the_card_is_one_of_the_command_line(manifest: dict[str, Any]) -> None:
     """A figure's command must not rot: each is parsed."""
     card = " ".join(model_card(manifest).split())
