@@ -16,10 +16,10 @@ from gateway.wire import model_answer, models_answer
 
 _MODEL: Final = {
     "name": "ner-en",
-    "live_version": "3",
+    "live_version": "4",
     "versions": [
         {
-            "version": "3",
+            "version": "4",
             "state": "READY",
             "detail": "",
             "live": True,

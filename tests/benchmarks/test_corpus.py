@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from benchmarks.corpus import CORPORA, mixed, sentences
 
-_TOKENIZER = Path(__file__).parents[2] / "models" / "ner-en" / "3" / "tokenizer.json"
+_TOKENIZER = Path(__file__).parents[2] / "models" / "ner-en" / "4" / "tokenizer.json"
 
 
 def _tokens(texts: Sequence[str]) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":

@@ -25,7 +25,7 @@ _SCORE_TOLERANCE = 1e-4  # texts that run together differ from one alone by roun
 @pytest.fixture(scope="module")
 def pipeline() -> TokenClassificationPipeline:
     """The real pipeline on the same files."""
-    return hub_pipeline(ROOT / "models" / "ner-en" / "3")
+    return hub_pipeline(ROOT / "models" / "ner-en" / "4")
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ _SCORE_TOLERANCE = 1e-4
 @pytest.fixture(scope="module")
 def pipeline() -> TokenClassificationPipeline:
     """The real pipeline."""
-    return hub_pipeline(_MODELS / "ner-en" / "3")
+    return hub_pipeline(_MODELS / "ner-en" / "4")
 
 
 @pytest.fixture(scope="module")
