@@ -128,6 +128,11 @@ class Round:
         """What is answered under overload, as a share of the peak."""
         return self.over.per_s / self.peak.per_s
 
+    @property
+    def kept_cores(self) -> float:
+        """Cores that inference kept under overload, as a share of those at the peak."""
+        return self.over.busy.inference / self.peak.busy.inference
+
     def slowdown(self, phase: Phase) -> float:
         """A phase's p99 as a multiple of that of four fifths of the peak."""
         return phase.p99_ms / self.normal.p99_ms
@@ -148,6 +153,7 @@ class Verdict:
     """The ratios of the promises, each the median of the rounds."""
 
     goodput: float  # of the peak
+    kept_cores: float  # no promise: goodput, where the machine is as fast in both
     over_p99: float  # of that at four fifths of the peak
     recovery_p99: float  # likewise
     rounds_refused_after: int  # rounds in which a call after the recovery was refused
@@ -159,6 +165,7 @@ class Verdict:
         statuses = {status for r in rounds for phase in r.phases for status in phase.failures}
         return cls(
             median(r.goodput for r in rounds),
+            median(r.kept_cores for r in rounds),
             median(r.slowdown(r.over) for r in rounds),
             median(r.slowdown(r.recovery) for r in rounds),
             sum(bool(r.after.failures) for r in rounds),
@@ -168,7 +175,8 @@ class Verdict:
     def line(self) -> str:
         """The ratios."""
         return (
-            f"medians: goodput {self.goodput:.2f} of the peak,"
+            f"medians: goodput {self.goodput:.2f} of the peak"
+            f" (inference kept {self.kept_cores:.2f} of its cores),"
             f" p99 {self.over_p99:.2f} and after it {self.recovery_p99:.2f} times"
             f" that of {_NORMAL:g}"
         )

@@ -12,7 +12,7 @@ def measured(
     refused = Counter({status: 5})
     busy = Busy(1.5, 0.3, 0.1)
     return Round(
-        Phase("peak", 1000.0, 30.0, 70.0, Counter(), busy),
+        Phase("peak", 1000.0, 30.0, 70.0, Counter(), Busy(1.6, 0.2, 0.05)),
         Phase("normal", 800.0, 20.0, 80.0, Counter(), busy),
         Phase("over", 1000.0 * goodput, 40.0, p99_ms, refused, busy),
         Phase("recovery", 800.0, 20.0, 60.0, refused, busy),
@@ -28,6 +28,7 @@ def test_cores_kept_busy_are_what_the_clocks_went_on_in_a_second() -> None:
 def test_a_promise_is_judged_by_the_median_of_the_rounds() -> None:
     kept = Verdict.of([measured(), measured(goodput=0.5, p99_ms=900.0), measured()])
     assert (kept.goodput, kept.over_p99) == (0.95, 1.25)
+    assert kept.kept_cores == 1.5 / 1.6
     assert kept.missed() == []
     broken = Verdict.of([measured(), *[measured(goodput=0.89, p99_ms=161.0)] * 2])
     assert broken.missed() == [
