@@ -36,7 +36,7 @@ from benchmarks.protocol import Call
 from benchmarks.recorder import Recorder
 from benchmarks.schedule import ClosedLoop, OpenLoop, Schedule, poisson_arrivals
 from benchmarks.services import Services, started
-from benchmarks.ways import Way, codec
+from benchmarks.ways import Codec, Way, codec
 
 _NS_PER_S = 1_000_000_000
 _PEAK_CALLERS = 32
@@ -212,9 +212,11 @@ def main() -> int:
         started(options.models, settings=_SETTINGS, cores=cores.services) as services,
         pinned(cores.generator),
     ):
+        way = codec(Way.REST, services.rest_authority)
+        calls = [way.call([text], bulk=False) for text in sentences(2_000, options.seed)]
         rounds = []
         for _ in range(_ROUNDS):
-            measured = _round(services, options.seed)
+            measured = _round(services, way, calls, options.seed)
             print("\n".join(measured.lines()), flush=True)
             rounds.append(measured)
     verdict = Verdict.of(rounds)
@@ -225,11 +227,9 @@ def main() -> int:
     return int(bool(misses))
 
 
-def _round(services: Services, seed: int) -> Round:
+def _round(services: Services, way: Codec, calls: Sequence[Call], seed: int) -> Round:
     host, _, port = services.rest_authority.rpartition(":")
     address = host, int(port)
-    way = codec(Way.REST, services.rest_authority)
-    calls = [way.call([text], bulk=False) for text in sentences(2_000, seed)]
     with Driver(address, way.connect, _PEAK_CALLERS) as driver:
         peak = _closed(driver, calls, services)
     with Driver(address, way.connect, _CALLERS, tick_ms=_TICK_MS) as driver:

@@ -14,9 +14,7 @@ class Recipe:
     epochs: int = 4
     batch_size: int = 32
     learning_rate: float = 1.2e-4
-    new_parameter_factor: float = (
-        5.0  # of the head and the vectors of case, unless they are trained
-    )
+    new_parameter_factor: float = 5.0  # the head and the vectors of case, where they are untrained
     weight_decay: float = 0.01
     warmup_share: float = 0.06  # of the steps
     gradient_norm_limit: float = 1.0

@@ -12,7 +12,7 @@ from training.__main__ import main
 from training.data import DataInvalid, find_sets, read_corpus
 from training.docred import as_printed, write_docred
 
-_SHIPPED = next(Path("models/ner-en").glob("*/model.onnx"))
+_SHIPPED = next((Path(__file__).parents[2] / "models" / "ner-en").glob("*/model.onnx"))
 
 
 class _SaysMisc:
