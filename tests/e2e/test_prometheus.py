@@ -1,5 +1,6 @@
 """A real Prometheus scrapes both real services, and every query that is shipped finds data."""
 
+import asyncio
 import json
 import os
 import re
@@ -7,7 +8,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 
 _RULES = ROOT / "deploy/prometheus"
 _DASHBOARD = ROOT / "deploy/grafana/dashboards/nerve.json"
+_CALLERS = 48
 _TEXT = "Angela Merkel met Tim Cook of Apple in Seoul. "
 
 
@@ -99,17 +100,19 @@ def _prometheus(folder: Path, ports: Ports) -> Iterator[httpx.Client]:
             process.wait(WAIT_S)
 
 
-def _load(url: str) -> None:
+async def _load(url: str) -> None:
     """Calls of every kind: answered, wrong, late, and more than the queue holds."""
-    with httpx.Client(base_url=url, timeout=WAIT_S) as client:
+    # Not a client of threads: the pool of one closes connections that another thread has just been
+    # given (encode/httpcore, issue 1110).
+    limits = httpx.Limits(max_connections=_CALLERS)
+    async with httpx.AsyncClient(base_url=url, timeout=WAIT_S, limits=limits) as client:
 
-        def ask(number: int) -> None:
+        async def ask(number: int) -> None:
             headers = {"x-request-timeout-ms": "5"} if number % 10 == 0 else {}
             body = {"text": "" if number % 7 == 0 else _TEXT * (1 + number % 40)}
-            client.post("/v1/entities", json=body, headers=headers)
+            await client.post("/v1/entities", json=body, headers=headers)
 
-        with ThreadPoolExecutor(48) as callers:
-            list(callers.map(ask, range(200)))
+        await asyncio.gather(*map(ask, range(200)))
 
 
 def _finds(prometheus: httpx.Client, query: str) -> bool:
@@ -130,7 +133,7 @@ def test_every_query_finds_data_under_load(tmp_path: Path) -> None:
         missing = queries
         end = time.monotonic() + WAIT_S
         while missing and time.monotonic() < end:
-            _load(stack.ports.url)
+            asyncio.run(_load(stack.ports.url))
             missing = [query for query in missing if not _finds(prometheus, query)]
         assert missing == []
         for group in prometheus.get("/api/v1/rules").json()["data"]["groups"]:
