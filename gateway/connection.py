@@ -15,14 +15,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from http import HTTPStatus
 from typing import Any, Final
 
-from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.errors import GatewayError, Reason
-from gateway.problems import MEDIA_TYPE, problem_members
+from gateway.raw_answer import raw_problem
 from telemetry import request_id as request_ids
 from telemetry.logs import get_logger
 
@@ -279,6 +277,12 @@ class GuardedConnection(HttpToolsProtocol):
             cycle.message_event.set()
         self.transport.close()
 
+    def _is_between_requests(self) -> bool:
+        """Whether all that has arrived is answered."""
+        phase = self._phase
+        nothing_arrived = phase is _IDLE or (phase is _HEAD and self._head_bytes == 0)
+        return nothing_arrived and self._is_alone() and not self.transport.is_closing()
+
     def _is_alone(self) -> bool:
         """Whether every request before the one that now arrives has been answered."""
         cycle = self._latest_cycle()
@@ -323,25 +327,4 @@ class HeadRefused(Exception):
 
 def refusal(reason: Reason, request_id: str) -> bytes:
     """Write the last answer of a connection, for where there is no request to answer."""
-    return written(GatewayError(reason, _DETAILS[reason]), request_id, "connection: close")
-
-
-def written(error: GatewayError, request_id: str, *fields: str) -> bytes:
-    """Write a whole answer.
-
-    Args:
-        error: what it says.
-        request_id: the id to quote.
-        fields: more lines of its head.
-    """
-    body = to_json(problem_members(error, request_id))
-    lines = [
-        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
-        f"content-type: {MEDIA_TYPE}",
-        f"content-length: {len(body)}",
-        f"x-request-id: {request_id}",
-        *fields,
-    ]
-    if error.retry_after_s is not None:
-        lines.append(f"retry-after: {error.retry_after_s}")
-    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+    return raw_problem(GatewayError(reason, _DETAILS[reason]), request_id, "connection: close")

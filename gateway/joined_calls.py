@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ OVERLOADED: Final = "more is asked than can be answered soon: try again in a sec
 
 # Members of a body that is not an ordinary text of the default model. In a text the quotation marks
 # would be escaped.
-_NOT_ORDINARY: Final = (b'"texts"', b'"model"', b'"priority"', b'"timings"')
+_NOT_ORDINARY: Final = re.compile(rb'"(?:texts|model|priority|timings)"')
 
 
 @dataclass(slots=True, eq=False)
@@ -130,7 +131,7 @@ class JoinedCalls:
         return (
             shedder is not None
             and shedder.overloaded
-            and not any(member in body for member in _NOT_ORDINARY)
+            and not _NOT_ORDINARY.search(body)
             and shedder.refuses(asyncio.get_running_loop().time())
         )
 

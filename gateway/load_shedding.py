@@ -117,7 +117,8 @@ class LoadShedder(Generic[Owner]):
         longest_s = _LONGEST_COUNTED_S
         if self._per_s:
             longest_s = min(longest_s, self._crowd / self._per_s)
-        for owner, since_s in list(self._under_way.items()):
+        while self._under_way:
+            owner, since_s = next(iter(self._under_way.items()))
             if now_s - since_s <= longest_s:
                 break
             del self._under_way[owner]

@@ -92,6 +92,7 @@ class GatewayMetrics:
         self._models: Final[dict[tuple[str, str], Counter]] = {}
         # Looking a series up by its labels takes several times as long as counting in it.
         self._series: Final[dict[tuple[str, str, int], tuple[Counter, Histogram]]] = {}
+        self._reasons: Final[dict[str, Counter]] = {}
 
     def record(self, route: str, method: str, status: int, duration_s: float) -> None:
         """Count one request.
@@ -113,7 +114,10 @@ class GatewayMetrics:
 
     def failed(self, reason: str) -> None:
         """Count one request that was answered with an error of this reason."""
-        self._failed.labels(reason).inc()
+        series = self._reasons.get(reason)
+        if series is None:
+            series = self._reasons[reason] = self._failed.labels(reason)
+        series.inc()
 
     def answered(self, model: str, version: str, texts: int) -> None:
         """Count texts of an answer.

@@ -146,6 +146,16 @@ async def test_a_connection_serves_on_after_a_refusal(over: _Overloaded) -> None
         assert (await connection.answer()).statuses == [200]
 
 
+async def test_who_is_refused_again_and_again_is_not_idle(over: _Overloaded) -> None:
+    """Kept alive for a second after each refusal, and no longer."""
+    async with connected(over.http) as connection:
+        for _ in range(5):
+            await connection.send(HEAD + b"\r\n" + BODY)
+            assert b"429" in await connection.reader.readuntil(b'"}')
+            await asyncio.sleep(0.4)
+        assert (await connection.answer()).raw == b""
+
+
 @pytest.mark.parametrize(
     "parts",
     [
