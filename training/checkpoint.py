@@ -67,6 +67,7 @@ class TrainingRecord:
     teachers: tuple[str, ...] = ()  # the commands that trained them
     temperature: float = 1.0  # that the logits are divided by, inside the classifier
     begun_with: str = ""  # the command that trained what it began with, if not an encoder
+    begun_with_sha256: str = ""  # of the weights of that
     averaged: tuple[
         str, ...
     ] = ()  # the commands of the runs whose mean it is; the rest: the first's

@@ -169,6 +169,7 @@ class Course:
             device=self.recipe.device,
             teachers=tuple(load_record(Path(t)).command for t in self.recipe.teachers),
             begun_with=self.beginning.command,
+            begun_with_sha256=self.beginning.weights_sha256 if self.beginning.trained else "",
         )
 
 

@@ -54,13 +54,18 @@ def average(folders: Sequence[Path], target: Path) -> None:
 def _check_alike(folders: Sequence[Path], records: Sequence[TrainingRecord]) -> None:
     if len(folders) < 2:
         raise CheckpointInvalid(f"{folders[0]}: a mean is of two checkpoints or more: name others")
-    first = records[0]
+    first = _beginning(records[0])
     for folder, record in zip(folders, records, strict=True):
-        if not record.begun_with or record.begun_with != first.begun_with:
+        if not record.begun_with or _beginning(record) != first:
             raise CheckpointInvalid(
                 f"{folder}: did not begin with the same trained model as {folders[0]}: take runs"
                 " that were given the same --begin-with"
             )
+
+
+def _beginning(record: TrainingRecord) -> tuple[str, str]:
+    """What tells one beginning from another: the same command may have learned other data."""
+    return record.begun_with, record.begun_with_sha256
 
 
 def _mean(weights: Sequence[Tensor]) -> Tensor:

@@ -154,6 +154,7 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
             "patience": record.patience,
             "teachers": list(record.teachers),
             "begun_with": record.begun_with,
+            "begun_with_sha256": record.begun_with_sha256,
             "averaged": list(record.averaged),
             "temperature": record.temperature,
             "restored_from": record.restored_from,

@@ -1,5 +1,6 @@
 """What a run begins with."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from transformers import BertForTokenClassification
 
 from training.beginning import beginning_of
-from training.checkpoint import CheckpointInvalid, TrainedOn, load_plain, load_record
+from training.checkpoint import WEIGHTS_FILE, CheckpointInvalid, TrainedOn, load_plain, load_record
 from training.data import Corpus, Example, SourceSet, Span
 from training.fine_tune import Recipe, Run, fine_tune
 from training.optimization import new_optimizer
@@ -51,6 +52,9 @@ def test_the_record_tells_of_both_runs_and_of_all_data(recipe: Recipe, tmp_path:
     )
     first, second = (load_record(tmp_path / name) for name in ("first", "second"))
     assert (first.begun_with, second.begun_with) == ("", "train first")
+    weights = (tmp_path / "first" / WEIGHTS_FILE).read_bytes()
+    assert first.begun_with_sha256 == ""
+    assert second.begun_with_sha256 == hashlib.sha256(weights).hexdigest()
     assert (second.encoder, second.encoder_sha256) == (first.encoder, first.encoder_sha256)
     assert [(entry.set, entry.licence) for entry in second.data] == [
         ("one", "CC0-1.0"),

@@ -74,7 +74,14 @@ def test_runs_that_did_not_begin_alike_are_refused(
     tmp_path: Path,
 ) -> None:
     save(tmp_path / "stranger", network, tokenizer, record)
-    for folders in ([*runs, tmp_path / "stranger"], [tmp_path / "stranger"] * 2):
+    # As by the same command on other data.
+    namesake = replace(record, begun_with="train parent", begun_with_sha256="3" * 64)
+    save(tmp_path / "namesake stranger", network, tokenizer, namesake)
+    for folders in (
+        [*runs, tmp_path / "stranger"],
+        [*runs, tmp_path / "namesake stranger"],
+        [tmp_path / "stranger"] * 2,
+    ):
         with pytest.raises(CheckpointInvalid, match=r"stranger: did not begin.*--begin-with"):
             average(folders, tmp_path / "mean")
     with pytest.raises(CheckpointInvalid, match="two checkpoints or more"):
