@@ -1,19 +1,17 @@
 """The texts of the benchmark have the lengths that they promise, for the shipped tokenizer."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
 from benchmarks.corpus import CORPORA, mixed, sentences
-
-_TOKENIZER = Path(__file__).parents[2] / "models" / "ner-en" / "4" / "tokenizer.json"
+from tests import shipped
 
 
 def _tokens(texts: Sequence[str]) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    tokenizer = Tokenizer.from_file(str(_TOKENIZER))
+    tokenizer = Tokenizer.from_file(str(shipped.FOLDER / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return np.array([len(tokenizer.encode(text, add_special_tokens=False)) for text in texts])

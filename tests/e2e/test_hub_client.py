@@ -9,8 +9,9 @@ from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 from transformers import TokenClassificationPipeline
 
+from tests import shipped
 from tests.e2e.sentences import bank
-from tests.e2e.stack import ROOT, Process
+from tests.e2e.stack import Process
 from tests.inference.hub_pipeline import answer, hub_pipeline
 from tests.inference.varied_texts import varied_texts
 
@@ -25,7 +26,7 @@ _SCORE_TOLERANCE = 1e-4  # texts that run together differ from one alone by roun
 @pytest.fixture(scope="module")
 def pipeline() -> TokenClassificationPipeline:
     """The real pipeline on the same files."""
-    return hub_pipeline(ROOT / "models" / "ner-en" / "4")
+    return hub_pipeline(shipped.FOLDER)
 
 
 @pytest.fixture(scope="module")

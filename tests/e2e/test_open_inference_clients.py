@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import shipped
 from tests.e2e.stack import ROOT, WAIT_S, Process, serving
 
 pytestmark = pytest.mark.timeout(240)
@@ -35,7 +36,7 @@ def _answers(stack: Process, script: str) -> dict[str, Any]:
         "url": stack.ports.url,
         "grpc": stack.ports.grpc_address,
         "model": "ner-en",
-        "version": "4",
+        "version": shipped.VERSION,
         "texts": _TEXTS,
         "parameters": _PARAMETERS,
     }
@@ -127,7 +128,7 @@ def test_tritons_client_reads_ids_metadata_and_the_index(triton: dict[str, Any],
     assert (text["name"], text["datatype"], entities["name"]) == ("text", "BYTES", "entities")
     assert [int(size) for size in text["shape"]] == [-1]  # protobuf's JSON has it as a string
     (model,) = answers["index"]
-    assert (model["name"], model["version"], model["state"]) == ("ner-en", "4", "READY")
+    assert (model["name"], model["version"], model["state"]) == ("ner-en", shipped.VERSION, "READY")
 
 
 @pytest.mark.parametrize(

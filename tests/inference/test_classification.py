@@ -1,7 +1,6 @@
 """The engine answers what Hugging Face's own pipeline answers on the shipped model."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +13,13 @@ from inference.engine import Engine, Limits
 from inference.errors import RequestInvalid, TextRejected
 from inference.metrics import Metrics
 from inference.repository import Repository
+from tests import shipped
 from tests.e2e.sentences import bank
 from tests.inference.hub_pipeline import answer, hub_pipeline
 from tests.inference.varied_texts import varied_texts
 
 pytestmark = pytest.mark.timeout(300)
 
-_MODELS = Path(__file__).parents[2] / "models"
 _STRATEGIES = list(Aggregation)
 # The engine runs texts together, the pipeline one by one; int8 is per token, so the sums differ by
 # rounding only.
@@ -30,13 +29,13 @@ _SCORE_TOLERANCE = 1e-4
 @pytest.fixture(scope="module")
 def pipeline() -> TokenClassificationPipeline:
     """The real pipeline."""
-    return hub_pipeline(_MODELS / "ner-en" / "4")
+    return hub_pipeline(shipped.FOLDER)
 
 
 @pytest.fixture(scope="module")
 def repository() -> Repository:
     """The shipped model, with windows of 128 tokens."""
-    return Repository.load(_MODELS, "ner-en", 128, threads=1)
+    return Repository.load(shipped.MODELS, shipped.NAME, 128, threads=1)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 from inference.core import Aggregation, Entity, TokenizedText
 from inference.decoding import Decoder
 from inference.tokenization import Tokenizer
+from tests import shipped
 from tests.tiny_model import LABELS, WINDOW_TOKENS, rust_tokenizer
 
-_SHIPPED: Final = next((Path(__file__).parents[2] / "models/ner-en").glob("*/tokenizer.json"))
+_SHIPPED: Final = shipped.FOLDER / "tokenizer.json"
 _TINY: Final = Tokenizer(rust_tokenizer(), WINDOW_TOKENS)
 # Windows as short as they can be and still overlap, so that short texts have several.
 _REAL: Final = Tokenizer.load(_SHIPPED, 20, 22)

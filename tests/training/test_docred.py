@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from inference.core import Entity
+from tests import shipped
 from training.__main__ import main
 from training.data import DataInvalid, find_sets, read_corpus
 from training.docred import as_printed, write_docred
 
-_SHIPPED = next((Path(__file__).parents[2] / "models" / "ner-en").glob("*/model.onnx"))
+_SHIPPED = shipped.FOLDER / "model.onnx"
 
 
 class _SaysMisc:
