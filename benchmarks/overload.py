@@ -2,7 +2,7 @@
 
 The peak is what a closed loop of callers gets; the loads after it are open loops, whose callers
 come whether the service keeps up or not: four fifths of the peak, three times the peak, and four
-fifths again at once. Through REST, a sentence a request. All of it is done in five rounds or more
+fifths again at once. Through REST, a sentence a request. All of it is done in five rounds
 (`--rounds`), because the speed of a machine moves more in a minute than what is measured; a promise
 is judged by the median of their ratios. A round takes 26 s.
 
@@ -200,6 +200,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--apart", action="store_true", help="a core for the load generator alone")
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds: at least 1")
     cores = Cores.apart() if options.apart else Cores.shared()
     about = machine.describe()
     print(f"{about['cpu']}, commit {about['commit']}, {about['date']}")
