@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer
-from transformers import BertForTokenClassification
 
 from training.casing import cased_tokenizer, cased_vocabulary, uncased_pieces
 from training.checkpoint import (
@@ -16,7 +15,7 @@ from training.checkpoint import (
     load_cased,
     load_record,
 )
-from training.network import encoder_folder, new_network
+from training.network import Network, encoder_folder, new_network
 from training.recipe import Recipe
 
 _ENCODER_LICENCE = "Apache-2.0"
@@ -27,7 +26,7 @@ _PACKAGED_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 class Beginning:
     """A network before its first step, and where its weights are from."""
 
-    network: BertForTokenClassification
+    network: Network
     tokenizer: Tokenizer
     weights_sha256: str
     encoder: str
@@ -63,10 +62,11 @@ def beginning_of(recipe: Recipe) -> Beginning:
 
 def _encoder(name: str) -> Beginning:
     folder = encoder_folder(name)
-    vocabulary = cased_vocabulary(uncased_pieces((folder / TOKENIZER_FILE).read_text("utf-8")))
+    pieces = uncased_pieces((folder / TOKENIZER_FILE).read_text("utf-8"))
+    vocabulary = cased_vocabulary(pieces)
     sha256 = _sha256(folder)
     return Beginning(
-        new_network(folder, vocabulary),
+        new_network(folder, vocabulary, [*pieces.values()]),
         cased_tokenizer(vocabulary),
         weights_sha256=sha256,
         encoder=name or _PACKAGED_ENCODER,

@@ -6,7 +6,7 @@ piece and adds the vector of its case, so that three vectors are new and none is
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -18,6 +18,8 @@ from tokenizers.models import WordPiece
 _CONTINUATION = "##"
 _UNKNOWN, _CLS, _SEP, _PAD, _MASK = "[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"
 SPECIAL_TOKENS = (_PAD, _UNKNOWN, _CLS, _SEP, _MASK)
+# What BERT's special tokens are called in MPNet, whose vocabulary holds BERT's, and these besides.
+_MPNET_NAMES = {"<pad>": _PAD, "<unk>": _UNKNOWN, "<s>": _CLS, "</s>": _SEP, "<mask>": _MASK}
 # BERT's own limit; a longer word becomes [UNK], still with its offsets.
 _LONGEST_WORD_CHARACTERS = 100
 
@@ -43,16 +45,16 @@ class CasedVocabulary:
     cases: NDArray[np.int64]  # int64 [tokens], its Case
 
 
-def cased_vocabulary(uncased: Mapping[str, int]) -> CasedVocabulary:
+def cased_vocabulary(uncased: Iterable[str]) -> CasedVocabulary:
     """Adds the Title and UPPER spelling of each piece.
 
     Args:
-        uncased: id of each piece, 0 to n - 1 without a gap.
+        uncased: the uncased pieces in order.
 
     Returns:
         The uncased pieces at their ids, then the new spellings in the order of their pieces.
     """
-    tokens = sorted(uncased, key=uncased.__getitem__)
+    tokens = list(uncased)
     rows = list(range(len(tokens)))
     cases = [Case.LOWER] * len(tokens)
     known = set(tokens)
@@ -107,10 +109,14 @@ def cased_tokenizer(vocabulary: CasedVocabulary) -> Tokenizer:
 
 
 def uncased_pieces(tokenizer_json: str) -> dict[str, int]:
-    """The vocabulary of an uncased WordPiece `tokenizer.json`.
+    """BERT's pieces in an uncased WordPiece `tokenizer.json`, and their vectors.
 
     Args:
         tokenizer_json: the file's text.
+
+    Returns:
+        For each piece, in BERT's order, the row of the encoder's word embeddings that it uses:
+        its place in a BERT, not in an MPNet.
 
     Raises:
         EncoderInvalid: it is not an uncased WordPiece tokenizer.
@@ -122,4 +128,6 @@ def uncased_pieces(tokenizer_json: str) -> dict[str, int]:
     if model.get("type", "WordPiece") != "WordPiece" or not normalizer.get("lowercase"):
         raise EncoderInvalid("the encoder's tokenizer.json is not an uncased WordPiece")
     vocabulary: dict[str, int] = model["vocab"]
-    return vocabulary
+    own = {bert: vocabulary[name] for name, bert in _MPNET_NAMES.items() if name in vocabulary}
+    pieces = sorted(vocabulary.keys() - _MPNET_NAMES.keys(), key=vocabulary.__getitem__)
+    return {piece: own.get(piece, vocabulary[piece]) for piece in pieces}

@@ -1,6 +1,6 @@
 """A trained model as a folder: an ordinary Hugging Face one, and how it came about.
 
-config.json model.safetensors tokenizer.json   any BertForTokenClassification
+config.json model.safetensors tokenizer.json   any token classifier
 casing.safetensors                             the three vectors of case, and who uses which
 training.json                                  encoder, data, settings, commit
 """
@@ -12,10 +12,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from transformers import BertForTokenClassification
 
 from training.casing import CasedVocabulary
-from training.network import cased_embedding, with_casing
+from training.network import Network, cased_embedding, keep_rows, pretrained, with_casing
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "config.json"
@@ -24,7 +23,6 @@ _CASING_FILE = "casing.safetensors"
 _RECORD_FILE = "training.json"
 # All that a finished model is.
 MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, _CASING_FILE, _RECORD_FILE)
-_EMBEDDING = "bert.embeddings.word_embeddings"
 
 
 class CheckpointInvalid(Exception):
@@ -74,9 +72,7 @@ class TrainingRecord:
     restored_from: str = ""  # the published version whose int8 file gave the weights
 
 
-def save(
-    folder: Path, network: BertForTokenClassification, tokenizer: Tokenizer, record: TrainingRecord
-) -> None:
+def save(folder: Path, network: Network, tokenizer: Tokenizer, record: TrainingRecord) -> None:
     """Writes a checkpoint.
 
     Args:
@@ -87,13 +83,14 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     embedding = cased_embedding(network)
+    name_of_embedding = f"{network.base_model_prefix}.embeddings.word_embeddings"
     uncased, case = embedding.folded()
     weights = {
         name: tensor.detach().contiguous()
         for name, tensor in network.state_dict().items()
-        if not name.startswith(_EMBEDDING)
+        if not name.startswith(name_of_embedding)
     }
-    weights[f"{_EMBEDDING}.weight"] = uncased[embedding.rows] + case[embedding.cases]
+    weights[f"{name_of_embedding}.weight"] = uncased[embedding.rows] + case[embedding.cases]
     save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     casing = {
         "rows": embedding.rows.to(torch.int32),
@@ -142,7 +139,7 @@ def load_record(folder: Path) -> TrainingRecord:
     return TrainingRecord(**content)
 
 
-def load_plain(folder: Path) -> BertForTokenClassification:
+def load_plain(folder: Path) -> Network:
     """Reads a checkpoint as any user of Hugging Face would.
 
     Args:
@@ -152,14 +149,12 @@ def load_plain(folder: Path) -> BertForTokenClassification:
         CheckpointInvalid: the folder is not a checkpoint.
     """
     _existing(folder / WEIGHTS_FILE)
-    network: BertForTokenClassification = BertForTokenClassification.from_pretrained(
-        folder, attn_implementation="eager"
-    )
+    network = pretrained(folder)
     network.train(mode=False)
     return network
 
 
-def load_cased(folder: Path) -> BertForTokenClassification:
+def load_cased(folder: Path) -> Network:
     """Reads a checkpoint with its embeddings in two parts, as it was trained.
 
     Args:
@@ -171,11 +166,7 @@ def load_cased(folder: Path) -> BertForTokenClassification:
     casing = load_file(_existing(folder / _CASING_FILE))
     network = load_plain(folder)
     rows, cases = casing["rows"].long(), casing["cases"].long()
-    n_pieces = int(rows.max()) + 1
-    embeddings = network.bert.embeddings
-    embeddings.word_embeddings.weight = torch.nn.Parameter(
-        embeddings.word_embeddings.weight.detach()[:n_pieces].clone()
-    )
+    keep_rows(network, range(int(rows.max()) + 1))
     vocabulary = CasedVocabulary(tuple([""] * len(rows)), rows.numpy(), cases.numpy())
     with_casing(network, vocabulary)
     with torch.no_grad():

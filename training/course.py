@@ -9,7 +9,6 @@ from statistics import fmean
 
 import torch
 from tokenizers import Tokenizer
-from transformers import BertForTokenClassification
 
 from inference.decoding import Decoder
 from inference.tokenization import Tokenizer as ServingTokenizer
@@ -20,7 +19,7 @@ from training.data import LABELS, Corpus, DataInvalid
 from training.early_stopping import BestEpoch
 from training.evaluation import evaluate
 from training.learner import Learner, new_learner
-from training.network import TorchScorer
+from training.network import Network, TorchScorer
 from training.recipe import Recipe
 from training.recognition import Recognizer
 from training.run import Run, TrainingInterrupted
@@ -217,9 +216,7 @@ def _check_taught(recipe: Recipe, corpora: Sequence[Corpus]) -> None:
         )
 
 
-def _dev_metrics(
-    network: BertForTokenClassification, tokenizer: Tokenizer, dev: Sequence[Corpus]
-) -> dict[str, float]:
+def _dev_metrics(network: Network, tokenizer: Tokenizer, dev: Sequence[Corpus]) -> dict[str, float]:
     recognizer = Recognizer(
         ServingTokenizer(_serving(tokenizer), _DEV_WINDOW_TOKENS),
         TorchScorer(network),

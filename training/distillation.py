@@ -14,16 +14,16 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from transformers import BertForTokenClassification
 
 from training.checkpoint import load_cased
+from training.network import Network
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Teachers:
     """Trained networks that are asked together; their weights never move."""
 
-    networks: Sequence[BertForTokenClassification]
+    networks: Sequence[Network]
 
     @classmethod
     def load(cls, folders: Sequence[str], device: torch.device) -> Self:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper, parser
 from transformers import BertForTokenClassification
 
-from training.network import TorchScorer, cased_embedding
+from training.network import Network, TorchScorer, cased_embedding
 from training.recognition import Scorer, pad
 
 OPSET = 18
@@ -106,7 +106,7 @@ class Parity:
     tokens: int
 
 
-def onnx_model(network: BertForTokenClassification) -> onnx.ModelProto:
+def onnx_model(network: Network) -> onnx.ModelProto:
     """Writes a network down as an ONNX graph.
 
     Args:
@@ -118,9 +118,11 @@ def onnx_model(network: BertForTokenClassification) -> onnx.ModelProto:
         padding have no meaning.
 
     Raises:
-        ExportFailed: the network uses an activation other than gelu.
+        ExportFailed: the network is no BERT, or uses an activation other than gelu.
     """
     config = network.config
+    if not isinstance(network, BertForTokenClassification):
+        raise ExportFailed(f"a {config.model_type} cannot be exported: let it teach a bert")
     if config.hidden_act != "gelu":
         raise ExportFailed(f"activation {config.hidden_act!r}: only gelu can be exported")
     n_layers = config.num_hidden_layers
@@ -158,9 +160,7 @@ def _norm(x: str, y: str, gain: str) -> str:
     return _NORM.format(x=x, y=y, gain=gain)
 
 
-def check_parity(
-    network: BertForTokenClassification, scorer: Scorer, rows: Sequence[NDArray[np.int64]]
-) -> Parity:
+def check_parity(network: Network, scorer: Scorer, rows: Sequence[NDArray[np.int64]]) -> Parity:
     """Compares a file with its checkpoint on one padded batch.
 
     Args:
@@ -181,7 +181,7 @@ def check_parity(
     return parity
 
 
-def export(network: BertForTokenClassification, path: Path) -> None:
+def export(network: Network, path: Path) -> None:
     """Writes a network as a float32 ONNX file.
 
     Args:
@@ -189,13 +189,13 @@ def export(network: BertForTokenClassification, path: Path) -> None:
         path: the file; its folder is made if it is missing.
 
     Raises:
-        ExportFailed: the network uses an activation other than gelu.
+        ExportFailed: the network is no BERT, or uses an activation other than gelu.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(onnx_model(network), path)
 
 
-def _embedding_tensors(network: BertForTokenClassification) -> dict[str, NDArray[np.generic]]:
+def _embedding_tensors(network: Network) -> dict[str, NDArray[np.generic]]:
     weights = _weights(network)
     prefix = "bert.embeddings"
     embedding = cased_embedding(network)
@@ -221,7 +221,7 @@ def _embedding_tensors(network: BertForTokenClassification) -> dict[str, NDArray
     }
 
 
-def _layer_tensors(network: BertForTokenClassification, i: int) -> dict[str, NDArray[np.generic]]:
+def _layer_tensors(network: Network, i: int) -> dict[str, NDArray[np.generic]]:
     """The constants of a layer.
 
     The shifts of the layer normalizations are constant vectors: what reads a normalized row, a
@@ -254,5 +254,5 @@ def _output_shift(weights: Mapping[str, NDArray[np.float32]], i: int) -> NDArray
     return weights[f"{name}.LayerNorm.bias"]
 
 
-def _weights(network: BertForTokenClassification) -> dict[str, NDArray[np.float32]]:
+def _weights(network: Network) -> dict[str, NDArray[np.float32]]:
     return {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import BertForTokenClassification
 
 from training.averaging import AveragedWeights
 from training.batches import Batch
 from training.distillation import Teachers, distillation_loss
 from training.loss import marginal_loss
+from training.network import Network
 from training.optimization import new_optimizer, new_schedule
 from training.recipe import Recipe, device_of
 
@@ -23,7 +23,7 @@ from training.recipe import Recipe, device_of
 class Learner:
     """A network, its optimizer, its learning rate and, if wanted, the average of its weights."""
 
-    network: BertForTokenClassification
+    network: Network
     optimizer: AdamW
     schedule: LambdaLR
     averages: AveragedWeights | None
@@ -92,7 +92,7 @@ class Learner:
         return {name: part for name, part in parts.items() if part is not None}
 
 
-def new_learner(network: BertForTokenClassification, recipe: Recipe, steps: int) -> Learner:
+def new_learner(network: Network, recipe: Recipe, steps: int) -> Learner:
     """A learner at its first step.
 
     Args:

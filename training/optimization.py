@@ -2,13 +2,12 @@
 
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import BertForTokenClassification
 
-from training.network import cased_embedding
+from training.network import Network, cased_embedding
 from training.recipe import Recipe
 
 
-def new_optimizer(network: BertForTokenClassification, recipe: Recipe) -> AdamW:
+def new_optimizer(network: Network, recipe: Recipe) -> AdamW:
     """AdamW; no decay for biases and norms; a higher rate and no decay for the head and for case,
     but that in a model that is trained already their rate is that of the others.
 

@@ -9,15 +9,15 @@ from tempfile import TemporaryDirectory
 
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from transformers import BertForTokenClassification
 
+from training.network import Network
 from training.quiet_quantizer import quiet_quantizer
 
 _OPSET = 18
 _AXES = {0: "batch", 1: "tokens"}
 
 
-def export_plainly(network: BertForTokenClassification, target: Path) -> None:
+def export_plainly(network: Network, target: Path) -> None:
     """Writes a checkpoint as int8 ONNX with one scale for all activations of a tensor.
 
     Args:
