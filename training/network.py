@@ -1,6 +1,7 @@
 """The token classifier: an encoder whose word vectors know the case of the word.
 
-BERT is what is served. MPNet, whose vocabulary holds BERT's, learns and teaches all the same.
+BERT is what is served. MPNet, whose vocabulary holds BERT's, learns and teaches all the same; the
+token at 1, which it takes for padding, is [unused0] in BERT's: no text contains it.
 """
 
 import logging

@@ -40,7 +40,7 @@ def pieces() -> tuple[str, ...]:
 
 @pytest.fixture
 def vocabulary(pieces: tuple[str, ...]) -> CasedVocabulary:
-    return cased_vocabulary({piece: i for i, piece in enumerate(pieces)})
+    return cased_vocabulary(pieces)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_nothing_is_truncated_or_padded(tokenizer: Tokenizer) -> None:
 
 
 def test_a_spelling_that_is_a_piece_already_is_not_added() -> None:
-    vocabulary = cased_vocabulary({"us": 0, "US": 1, "Us": 2})
+    vocabulary = cased_vocabulary(["us", "US", "Us"])
     assert vocabulary.tokens == ("us", "US", "Us")
 
 
