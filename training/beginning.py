@@ -15,11 +15,14 @@ from training.checkpoint import (
     load_cased,
     load_record,
 )
-from training.network import Network, encoder_folder, new_network
+from training.network import (
+    Network,
+    encoder_folder,
+    encoder_licence,
+    encoder_name,
+    new_network,
+)
 from training.recipe import Recipe
-
-_ENCODER_LICENCE = "Apache-2.0"
-_PACKAGED_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +72,8 @@ def _encoder(name: str) -> Beginning:
         new_network(folder, vocabulary, [*pieces.values()]),
         cased_tokenizer(vocabulary),
         weights_sha256=sha256,
-        encoder=name or _PACKAGED_ENCODER,
-        encoder_licence=_ENCODER_LICENCE,
+        encoder=encoder_name(name),
+        encoder_licence=encoder_licence(folder),
         encoder_sha256=sha256,
     )
 

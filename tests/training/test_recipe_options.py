@@ -54,6 +54,16 @@ def test_the_written_command_names_no_folder_of_this_machine() -> None:
     assert "jane" not in command
 
 
+def test_an_encoder_is_written_by_the_name_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "all-mpnet-base-v2").mkdir()
+    for given, written in (
+        (str(tmp_path / "all-mpnet-base-v2"), "all-mpnet-base-v2"),
+        ("someone/some-encoder", "someone/some-encoder"),
+    ):
+        command = command_of(recipe_of(parsed(["--encoder", given])))
+        assert f"--encoder {written} " in f"{command} "
+
+
 def test_a_run_does_not_begin_with_two_things(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parsed(["--encoder", "one", "--begin-with", "two"])
