@@ -30,6 +30,7 @@ from training.run import TrainingInterrupted
 from training.search_command import Searching, run_searching
 from training.search_space import DEFAULT_SPACE, SpaceInvalid
 from training.served_model import ServingFailed
+from training.silver_command import add_silver_options, run_silver
 from training.speed import MEASURED_S
 from training.speed_command import run_speed
 from training.study import SearchRefused
@@ -125,17 +126,12 @@ def parser() -> argparse.ArgumentParser:
             help="tokens a second of the int8 file, beside those of the plain int8 export",
         )
     )
-    publish = add(
-        "publish",
-        parents=[data, place, named, target],
-        help="export, quantize, measure, write the version",
-    )
-    tracked = publish.add_mutually_exclusive_group()
-    tracked.add_argument(
-        "--from-run", metavar="RUN_ID", help="the model of a tracked run, not the one in --run"
-    )
-    tracked.add_argument(
-        "--from-alias", metavar="NAME@ALIAS", help="the registered model with this alias"
+    _add_publish(
+        add(
+            "publish",
+            parents=[data, place, named, target],
+            help="export, quantize, measure, write the version",
+        )
     )
     add(
         "train",
@@ -144,6 +140,9 @@ def parser() -> argparse.ArgumentParser:
         " and thrown away",
     )
     _add_search(add("search", parents=[data, recipe], help="try recipes; keep the best"))
+    add_silver_options(
+        add("silver", parents=[data], help="bare text to a set that teachers have labelled")
+    )
     _add_docred(add("docred", parents=[model], help="files of DocRED to a labelled set"))
     return root
 
@@ -199,6 +198,16 @@ def _add_restore(restored: argparse.ArgumentParser) -> None:
 def _add_speed(speed: argparse.ArgumentParser) -> None:
     speed.add_argument("--seconds", type=float, default=MEASURED_S, help="of each figure")
     speed.add_argument("--beside", type=Path, nargs="+", default=(), help="more ONNX files")
+
+
+def _add_publish(publish: argparse.ArgumentParser) -> None:
+    tracked = publish.add_mutually_exclusive_group()
+    tracked.add_argument(
+        "--from-run", metavar="RUN_ID", help="the model of a tracked run, not the one in --run"
+    )
+    tracked.add_argument(
+        "--from-alias", metavar="NAME@ALIAS", help="the registered model with this alias"
+    )
 
 
 def _add_search(search: argparse.ArgumentParser) -> None:
@@ -288,6 +297,8 @@ def _run_on_data(options: argparse.Namespace) -> None:
             commands.run_quantize(place)
         case "search":
             _search(place, options)
+        case "silver":
+            run_silver(place, options)
         case "publish":
             with published_run(options.run, options.from_run, options.from_alias) as run:
                 _publish(replace(place, run=run), options)

@@ -14,6 +14,7 @@ from inference.decoding import Decoder
 from inference.tokenization import Tokenizer as ServingTokenizer
 from training.batches import count_batches, epoch_batches
 from training.beginning import Beginning, beginning_of
+from training.casing import serving_tokenizer
 from training.checkpoint import TrainedOn, TrainingRecord, load_record, save
 from training.data import LABELS, Corpus, DataInvalid
 from training.early_stopping import BestEpoch
@@ -218,7 +219,7 @@ def _check_taught(recipe: Recipe, corpora: Sequence[Corpus]) -> None:
 
 def _dev_metrics(network: Network, tokenizer: Tokenizer, dev: Sequence[Corpus]) -> dict[str, float]:
     recognizer = Recognizer(
-        ServingTokenizer(_serving(tokenizer), _DEV_WINDOW_TOKENS),
+        ServingTokenizer(serving_tokenizer(tokenizer), _DEV_WINDOW_TOKENS),
         TorchScorer(network),
         Decoder(LABELS),
     )
@@ -227,9 +228,3 @@ def _dev_metrics(network: Network, tokenizer: Tokenizer, dev: Sequence[Corpus]) 
         _log.info("%s dev: F1 %.2f", name, figure)
     mean = {"mean_f1": fmean(f1.values())} if f1 else {}
     return mean | {f"f1.{name}": figure for name, figure in f1.items()}
-
-
-def _serving(tokenizer: Tokenizer) -> Tokenizer:
-    copy: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
-    copy.encode_special_tokens = True
-    return copy

@@ -35,6 +35,7 @@ class SourceSet:
     title: str
     licence: str  # SPDX identifier
     unlabelled_types: frozenset[str] = frozenset()  # their mentions stand in the text as O
+    is_measured: bool = True  # by its dev split; bare text never is
 
     @property
     def is_bare_text(self) -> bool:
@@ -170,7 +171,7 @@ def read_training_corpora(
 
 
 def read_dev_corpora(folder: Path, sources: Iterable[SourceSet]) -> list[Corpus]:
-    """Reads the dev splits of the sets that label something.
+    """Reads the dev splits of the sets that are measured.
 
     Args:
         folder: the data folder.
@@ -180,12 +181,14 @@ def read_dev_corpora(folder: Path, sources: Iterable[SourceSet]) -> list[Corpus]
         At least one.
 
     Raises:
-        DataInvalid: a file is missing or wrong, or no set labels anything.
+        DataInvalid: a file is missing or wrong, or no set can be measured.
     """
-    labelled = [source for source in sources if not source.is_bare_text]
-    if not labelled:
-        raise DataInvalid(f"{folder}: no set labels anything, so that nothing can be measured")
-    return [read_corpus(folder, source, "dev") for source in labelled]
+    measured = [source for source in sources if source.is_measured and not source.is_bare_text]
+    if not measured:
+        raise DataInvalid(
+            f"{folder}: nothing can be measured: each set labels nothing or is not to be measured"
+        )
+    return [read_corpus(folder, source, "dev") for source in measured]
 
 
 def find_duplicates(trained: Iterable[Corpus], measured: Iterable[Corpus]) -> list[Duplicate]:
@@ -228,6 +231,7 @@ def _described(folder: Path, name: str, known: SourceSet | None) -> SourceSet:
         about.title or source.title,
         about.licence or source.licence,
         source.unlabelled_types if unlabelled is None else unlabelled,
+        about.measured,
     )
 
 

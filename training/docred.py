@@ -11,6 +11,7 @@ Source: Yao et al., DocRED (2019); Tan et al., Revisiting DocRED (2022).
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from inference.core import Entity
 from training.data import ENTITY_TYPES, DataInvalid, Span
 from training.readers.record import read_text
 from training.set_file import SET_FILE
+from training.written_set import write_split
 
 # The last of the documents are measured, the others learned.
 _DEV_SHARE = 0.04
@@ -32,7 +34,7 @@ _ABOUT = {
     "labels": {kind: kind for kind in ENTITY_TYPES},
 }
 
-Sentence = tuple[str, list[Span]]
+_Sentence = tuple[str, list[Span]]
 
 
 class Recognizes(Protocol):
@@ -66,8 +68,8 @@ def write_docred(files: Sequence[Path], folder: Path, recognizer: Recognizes) ->
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SET_FILE).write_text(json.dumps(_ABOUT, indent=2) + "\n", "utf-8")
     return (
-        _write(folder / "train.jsonl", documents[:first_measured]),
-        _write(folder / "dev.jsonl", documents[first_measured:]),
+        write_split(folder / "train.jsonl", chain.from_iterable(documents[:first_measured])),
+        write_split(folder / "dev.jsonl", chain.from_iterable(documents[first_measured:])),
     )
 
 
@@ -120,7 +122,7 @@ def _sentences(document: Mapping[str, Any]) -> Iterator[tuple[list[str], _Mentio
             yield words, mentions[number]
 
 
-def _sentence(words: Sequence[str], mentions: _Mentions, *, is_printed: bool) -> Sentence:
+def _sentence(words: Sequence[str], mentions: _Mentions, *, is_printed: bool) -> _Sentence:
     # Some words are blank, or hold a blank of their own.
     cleaned = [" ".join(word.split()) for word in words]
     written = [i for i, word in enumerate(cleaned) if word]
@@ -148,7 +150,7 @@ def _sentence(words: Sequence[str], mentions: _Mentions, *, is_printed: bool) ->
     return text, sorted(spans, key=lambda span: span.start)
 
 
-def _correct_places(sentences: Sequence[Sentence], recognizer: Recognizes) -> None:
+def _correct_places(sentences: Sequence[_Sentence], recognizer: Recognizes) -> None:
     """Makes adjectives MISC, in place."""
     found_as: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for (text, spans), entities in zip(
@@ -163,21 +165,3 @@ def _correct_places(sentences: Sequence[Sentence], recognizer: Recognizes) -> No
         for i, span in enumerate(spans):
             if span.label == "LOC" and text[span.start : span.end] in adjectives:
                 spans[i] = Span(span.start, span.end, "MISC")
-
-
-def _write(path: Path, documents: Sequence[Sequence[Sentence]]) -> int:
-    lines = [
-        json.dumps(
-            {
-                "text": text,
-                "spans": [
-                    {"start": span.start, "end": span.end, "label": span.label} for span in spans
-                ],
-            },
-            ensure_ascii=False,
-        )
-        for document in documents
-        for text, spans in document
-    ]
-    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    return len(lines)

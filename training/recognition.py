@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.core import Entity
+from inference.core import Entity, TokenizedText
 from inference.decoding import Decoder
 from inference.errors import ModelInvalid
 from inference.runtime import Session
@@ -45,6 +45,22 @@ class Recognizer:
         Returns:
             The entities of each text, in order.
         """
+        scored = self.score(texts, batch_size, by_length=by_length)
+        return [self.decoder.decode(text, logits) for text, logits in scored]
+
+    def score(
+        self, texts: Sequence[str], batch_size: int = 32, *, by_length: bool = True
+    ) -> list[tuple[TokenizedText, list[NDArray[np.float32]]]]:
+        """Scores every label for every token of texts.
+
+        Args:
+            texts: any number.
+            batch_size: most windows in a run; at least 1.
+            by_length: batch windows of near-equal length, not in the order of the texts.
+
+        Returns:
+            Each text, in order, with float32 [tokens, labels] for each of its windows.
+        """
         tokenized = [self.tokenizer.tokenize(text) for text in texts]
         rows = [window.ids for text in tokenized for window in text.windows]
         order = range(len(rows))
@@ -56,7 +72,7 @@ class Recognizer:
             for i, score in zip(chosen, scores, strict=True):
                 logits[i] = score[: len(rows[i])]
         rest = iter(logits)
-        return [self.decoder.decode(text, [next(rest) for _ in text.windows]) for text in tokenized]
+        return [(text, [next(rest) for _ in text.windows]) for text in tokenized]
 
 
 def load_recognizer(model: Path, window_tokens: int, threads: int) -> Recognizer:

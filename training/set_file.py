@@ -22,6 +22,7 @@ class SetFile:
     labels: dict[str, str | None] | None = None  # of the set to an entity type; None: to none
     files: dict[str, str] = field(default_factory=dict)  # split to a name in the set's folder
     columns: Columns = field(default_factory=Columns)
+    measured: bool = True  # else it has no dev split
 
 
 _FIELDS: dict[str, tuple[type, str]] = {
@@ -33,6 +34,7 @@ _FIELDS: dict[str, tuple[type, str]] = {
     "scheme": (str, "a string"),
     "token_column": (int, "a whole number"),
     "tag_column": (int, "a whole number"),
+    "measured": (bool, "true or false"),
 }
 
 
@@ -71,6 +73,7 @@ def read_set_file(folder: Path) -> SetFile:
             content.get("tag_column", Columns().tag),
             _scheme(path, content.get("scheme", Columns().scheme)),
         ),
+        measured=content.get("measured", True),
     )
 
 
@@ -78,7 +81,7 @@ def _check(path: Path, name: str, value: Any) -> None:
     if name not in _FIELDS:
         raise DataInvalid(f"{path}: unknown field '{name}': choose of {', '.join(_FIELDS)}")
     kind, words = _FIELDS[name]
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
         raise DataInvalid(f"{path}: {name} is not {words}")
     texts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
     if not all(isinstance(text, str) or (text is None and name == "labels") for text in texts):

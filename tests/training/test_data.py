@@ -136,7 +136,8 @@ def test_a_set_that_labels_nothing_is_learned_and_not_measured(tmp_path: Path) -
 
 def test_where_nothing_is_labelled_nothing_can_be_measured(tmp_path: Path) -> None:
     about(tmp_path, "bare", unlabelled_types=list(ENTITY_TYPES))
-    with pytest.raises(DataInvalid, match="no set labels anything"):
+    about(tmp_path, "silver", unlabelled_types=[], measured=False)
+    with pytest.raises(DataInvalid, match="nothing can be measured"):
         read_dev_corpora(tmp_path, find_sets(tmp_path))
 
 
@@ -180,6 +181,8 @@ def test_a_named_set_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ({"unlabelled_types": ["DATE"]}, "'DATE' is none of PER, ORG"),
         ({"scheme": "bio"}, "scheme 'bio' is none of iob1, iob2, iobes"),
         ({"tag_column": True}, "tag_column is not a whole number"),
+        ({"measured": "no"}, "measured is not true or false"),
+        ({"measured": 0}, "measured is not true or false"),
         ({"labels": {"person": 3}}, "labels is not an object from label"),
     ],
 )

@@ -1,0 +1,174 @@
+"""Silver: what trained models find in bare text, as a set that is learned without them.
+
+Teachers that are asked in every step cost more than the step itself. Asked once, what they are sure
+of is a set like any other: it is learned in as many epochs as are wanted, with other names in its
+sentences. Where their mean is not sure, of a name or that there is none, the characters are left
+open, and the learner is told nothing about them.
+
+Source: self-training as in Yarowsky, Unsupervised Word Sense Disambiguation (1995).
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from tqdm import tqdm
+
+from inference.core import Entity, TokenizedText
+from inference.decoding import Decoder
+from inference.tokenization import Tokenizer as ServingTokenizer
+from training.casing import serving_tokenizer
+from training.checkpoint import TOKENIZER_FILE, load_record
+from training.data import ENTITY_TYPES, LABELS, Corpus, DataInvalid, Span
+from training.distillation import Teachers
+from training.recognition import Recognizer
+from training.set_file import SET_FILE
+from training.written_set import OPEN_LABEL, Sentence, write_split
+
+SURE = 0.7
+_ABOUT_FILE = "silver.json"
+_OUTSIDE = LABELS.index("O")
+_WINDOW_TOKENS = 256
+_SENTENCES_AT_A_TIME = 512
+_LEAST_PROBABILITY = 1e-9  # its logarithm is finite
+
+
+@dataclass(frozen=True, slots=True)
+class TeachersScorer:
+    """Runs teachers as one network: the logarithms of their mean."""
+
+    teachers: Teachers
+    bfloat16: bool
+
+    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Scores every label for every token.
+
+        Args:
+            ids: int64 [batch, tokens].
+            mask: int64 [batch, tokens], 0 for padding.
+
+        Returns:
+            Logarithms of probabilities, float32 [batch, tokens, labels].
+        """
+        device = self.teachers.networks[0].device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
+            mean = self.teachers.targets(
+                torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
+            )
+        logarithms: NDArray[np.float32] = mean.clamp_min(_LEAST_PROBABILITY).log().cpu().numpy()
+        return logarithms
+
+
+def write_silver(
+    corpora: Sequence[Corpus],
+    folders: Sequence[str],
+    into: Path,
+    *,
+    sure: float = SURE,
+    bfloat16: bool = False,
+    device: str = "cpu",
+) -> dict[str, int]:
+    """Writes each set of bare text as one that its teachers have labelled.
+
+    Args:
+        corpora: the train splits.
+        folders: checkpoints of the teachers, all of one vocabulary.
+        into: gets a folder for each set, with train.jsonl, set.json and who labelled it.
+        sure: least probability of what is labelled, in (0, 1].
+        bfloat16: multiply in it.
+        device: where the teachers are asked.
+
+    Returns:
+        Names in each set.
+
+    Raises:
+        CheckpointInvalid: a folder is not a checkpoint.
+        DataInvalid: a set has labels already.
+    """
+    for corpus in corpora:
+        if not corpus.source.is_bare_text:
+            raise DataInvalid(
+                f"{corpus.source.name}: has labels already; choose --sets of bare text, whose"
+                " unlabelled_types name every type"
+            )
+    recognizer = Recognizer(
+        ServingTokenizer(
+            serving_tokenizer(Tokenizer.from_file(str(Path(folders[0]) / TOKENIZER_FILE))),
+            _WINDOW_TOKENS,
+        ),
+        TeachersScorer(Teachers.load(folders, torch.device(device)), bfloat16),
+        Decoder(LABELS),
+    )
+    by = {"teachers": [load_record(Path(folder)).command for folder in folders], "sure": sure}
+    counts = {}
+    for corpus in corpora:
+        folder = into / corpus.source.name
+        folder.mkdir(parents=True, exist_ok=True)
+        sentences = list(_labelled(corpus, recognizer, sure))
+        write_split(folder / "train.jsonl", sentences)
+        _write_json(folder / SET_FILE, _about(corpus))
+        _write_json(folder / _ABOUT_FILE, by)
+        counts[corpus.source.name] = sum(bool(s.label) for _, spans in sentences for s in spans)
+    return counts
+
+
+def silver_spans(
+    tokenized: TokenizedText,
+    logarithms: Sequence[NDArray[np.float32]],
+    entities: Sequence[Entity],
+    sure: float,
+) -> list[Span]:
+    """What is sure of a text, and what stays open.
+
+    Args:
+        tokenized: the text.
+        logarithms: of probabilities, float32 [tokens, labels] for each of its windows.
+        entities: decoded from them.
+        sure: least probability of what is labelled.
+
+    Returns:
+        Spans in text order; those of no label are open.
+    """
+    if not tokenized.windows:
+        return []
+    outside = np.concatenate(
+        [
+            np.exp(rows[window.owned, _OUTSIDE])
+            for rows, window in zip(logarithms, tokenized.windows, strict=True)
+        ]
+    )
+    spans = [Span(e.start, e.end, e.label if e.score >= sure else None) for e in entities]
+    taken = {place for span in spans for place in range(span.start, span.end)}
+    for (start, end), probability in zip(tokenized.spans, outside.tolist(), strict=True):
+        if probability < sure and start < end and start not in taken:
+            spans.append(Span(start, end, None))
+    return sorted(spans, key=lambda span: span.start)
+
+
+def _labelled(corpus: Corpus, recognizer: Recognizer, sure: float) -> Iterator[Sentence]:
+    texts = [example.text for example in corpus.examples]
+    with tqdm(total=len(texts), unit="text", mininterval=5.0, desc=corpus.source.name) as progress:
+        for first in range(0, len(texts), _SENTENCES_AT_A_TIME):
+            for tokenized, scores in recognizer.score(texts[first : first + _SENTENCES_AT_A_TIME]):
+                entities = recognizer.decoder.decode(tokenized, scores)
+                yield tokenized.text, silver_spans(tokenized, scores, entities, sure)
+                progress.update()
+
+
+def _about(corpus: Corpus) -> dict[str, object]:
+    return {
+        "title": f"{corpus.source.title} (labelled by teachers)",
+        "licence": corpus.source.licence,
+        "unlabelled_types": [],
+        "labels": {kind: kind for kind in ENTITY_TYPES} | {OPEN_LABEL: None},
+        "measured": False,
+    }
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")

@@ -1,0 +1,59 @@
+"""The command `silver`: bare text to a set that teachers have labelled."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from training.commands import Workplace
+from training.data import read_corpus
+from training.recipe import Recipe, device_of
+from training.silver import SURE, write_silver
+
+
+def add_silver_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what the command is told beside the data.
+
+    Args:
+        parser: of the command.
+    """
+    parser.add_argument(
+        "--teachers", nargs="+", required=True, metavar="RUN", help="trained checkpoints"
+    )
+    parser.add_argument(
+        "--into", type=Path, required=True, metavar="FOLDER", help="gets a folder for each set"
+    )
+    parser.add_argument(
+        "--sure",
+        type=float,
+        default=SURE,
+        metavar="PROBABILITY",
+        help="least of what is labelled; the rest is left open",
+    )
+    parser.add_argument("--bfloat16", action="store_true", help="multiply in bfloat16")
+    parser.add_argument("--threads", type=int, default=2, help="cores to use")
+    parser.set_defaults(run=Path(), models=Path())
+
+
+def run_silver(place: Workplace, options: argparse.Namespace) -> None:
+    """Runs it.
+
+    Args:
+        place: where the bare text is.
+        options: of `add_silver_options`.
+
+    Raises:
+        CheckpointInvalid: a teacher is not a checkpoint.
+        DataInvalid: a set has labels already, or its file is missing or wrong.
+    """
+    torch.set_num_threads(options.threads)
+    counts = write_silver(
+        [read_corpus(place.data, source, "train") for source in place.sources],
+        options.teachers,
+        options.into,
+        sure=options.sure,
+        bfloat16=options.bfloat16,
+        device=device_of(Recipe()).type,
+    )
+    for name, count in counts.items():
+        print(f"{options.into / name}: {count} names")

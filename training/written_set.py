@@ -1,0 +1,38 @@
+"""A set that is made here: its files as `training.data` reads them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from training.data import Span
+
+# What a span of no type is called in the file; "labels" of its set.json maps it to null.
+OPEN_LABEL = "?"
+Sentence: TypeAlias = tuple[str, Sequence[Span]]
+
+
+def write_split(path: Path, sentences: Iterable[Sentence]) -> int:
+    """Writes sentences as JSON Lines.
+
+    Args:
+        path: the file.
+        sentences: texts with their spans.
+
+    Returns:
+        How many they are.
+    """
+    lines = [
+        json.dumps(
+            {
+                "text": text,
+                "spans": [
+                    {"start": s.start, "end": s.end, "label": s.label or OPEN_LABEL} for s in spans
+                ],
+            },
+            ensure_ascii=False,
+        )
+        for text, spans in sentences
+    ]
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return len(lines)
