@@ -145,7 +145,9 @@ def silver_spans(
     spans = [Span(e.start, e.end, e.label if e.score >= sure else None) for e in entities]
     taken = {place for span in spans for place in range(span.start, span.end)}
     for (start, end), probability in zip(tokenized.spans, outside.tolist(), strict=True):
-        if probability < sure and start < end and start not in taken:
+        # A letter may be several tokens: those of a Korean syllable, or it and its mark.
+        if probability < sure and start < end and taken.isdisjoint(range(start, end)):
+            taken.update(range(start, end))
             spans.append(Span(start, end, None))
     return sorted(spans, key=lambda span: span.start)
 

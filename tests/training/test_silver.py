@@ -91,6 +91,14 @@ def test_a_word_that_may_be_a_name_stays_open(serving: ServingTokenizer) -> None
     assert spans_of(serving, {"Apple": ("O", 0.6), "of": ("O", 0.8)}) == [Span(12, 17, None)]
 
 
+def test_a_letter_of_several_tokens_stays_open_once(serving: ServingTokenizer) -> None:
+    tokenized, scores = serving.tokenize(TEXT), logarithms(serving, {"Apple": ("O", 0.6)})
+    first = tokenized.spans.index((12, 17))
+    tokenized.spans[first - 1] = (12, 17)
+    scores[first] = scores[first + 1]
+    assert silver_spans(tokenized, [scores], [], 0.7) == [Span(12, 17, None)]
+
+
 def test_a_text_without_a_token_has_no_spans(serving: ServingTokenizer) -> None:
     assert silver_spans(serving.tokenize(" \t"), [], list[Entity](), 0.7) == []
 
