@@ -24,7 +24,7 @@ from training.publication import PublicationRefused
 from training.published_run import published_run
 from training.quantization_command import run_compare_quantization
 from training.recipe_options import command_of, recipe_of, recipe_parser
-from training.recognition import load_recognizer
+from training.recognition import WINDOW_TOKENS, load_recognizer
 from training.restoration import restore
 from training.run import TrainingInterrupted
 from training.search_command import Searching, run_searching
@@ -268,7 +268,7 @@ def _run(options: argparse.Namespace) -> None:
         case "average":
             average(options.checkpoints, options.run)
         case "docred":
-            recognizer = load_recognizer(options.model, commands.WINDOW_TOKENS, options.threads)
+            recognizer = load_recognizer(options.model, WINDOW_TOKENS, options.threads)
             learned, measured = write_docred(options.files, options.into, recognizer)
             print(f"{options.into}: {learned} sentences to learn, {measured} to measure")
         case _:

@@ -108,17 +108,6 @@ def cased_tokenizer(vocabulary: CasedVocabulary) -> Tokenizer:
     return tokenizer
 
 
-def serving_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
-    """A copy that takes special tokens in a text for what their letters are, as the service does.
-
-    Args:
-        tokenizer: made by `cased_tokenizer`.
-    """
-    copy: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
-    copy.encode_special_tokens = True
-    return copy
-
-
 def uncased_pieces(tokenizer_json: str) -> dict[str, int]:
     """BERT's pieces in an uncased WordPiece `tokenizer.json`, and their vectors.
 

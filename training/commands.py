@@ -13,12 +13,10 @@ from training.evaluation import find
 from training.evaluation_report import EvaluationReport, as_json, as_text, evaluation_report
 from training.export import Parity, check_parity, export
 from training.quantization import quantize
-from training.recognition import load_recognizer
+from training.recognition import WINDOW_TOKENS, load_recognizer
 
 FLOAT32_FILE = "float32.onnx"
 INT8_FILE = "int8.onnx"
-# The longest window of the service; sentences are shorter.
-WINDOW_TOKENS = 256
 _WINDOWS_COMPARED = (64, 128, 256, 510)
 _DOCUMENT_WORDS = 5_000
 _SEPARATORS = (("space", " "), ("line", "\n"))

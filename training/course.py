@@ -14,7 +14,6 @@ from inference.decoding import Decoder
 from inference.tokenization import Tokenizer as ServingTokenizer
 from training.batches import count_batches, epoch_batches
 from training.beginning import Beginning, beginning_of
-from training.casing import serving_tokenizer
 from training.checkpoint import TrainedOn, TrainingRecord, load_record, save
 from training.data import LABELS, Corpus, DataInvalid
 from training.early_stopping import BestEpoch
@@ -22,7 +21,7 @@ from training.evaluation import evaluate
 from training.learner import Learner, new_learner
 from training.network import Network, TorchScorer
 from training.recipe import Recipe
-from training.recognition import Recognizer
+from training.recognition import WINDOW_TOKENS, Recognizer
 from training.run import Run, TrainingInterrupted
 from training.training_state import (
     Position,
@@ -34,7 +33,6 @@ from training.training_state import (
 )
 
 _log = logging.getLogger(__name__)
-_DEV_WINDOW_TOKENS = 256
 
 
 @dataclass(slots=True, eq=False)
@@ -219,7 +217,7 @@ def _check_taught(recipe: Recipe, corpora: Sequence[Corpus]) -> None:
 
 def _dev_metrics(network: Network, tokenizer: Tokenizer, dev: Sequence[Corpus]) -> dict[str, float]:
     recognizer = Recognizer(
-        ServingTokenizer(serving_tokenizer(tokenizer), _DEV_WINDOW_TOKENS),
+        ServingTokenizer(_serving(tokenizer), WINDOW_TOKENS),
         TorchScorer(network),
         Decoder(LABELS),
     )
@@ -228,3 +226,9 @@ def _dev_metrics(network: Network, tokenizer: Tokenizer, dev: Sequence[Corpus]) 
         _log.info("%s dev: F1 %.2f", name, figure)
     mean = {"mean_f1": fmean(f1.values())} if f1 else {}
     return mean | {f"f1.{name}": figure for name, figure in f1.items()}
+
+
+def _serving(tokenizer: Tokenizer) -> Tokenizer:
+    copy: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
+    copy.encode_special_tokens = True
+    return copy

@@ -4,11 +4,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from training.checkpoint import load_cased
-from training.commands import WINDOW_TOKENS, Workplace, dev_corpora
+from training.commands import Workplace, dev_corpora
 from training.data import read_training_corpora
 from training.export import export
 from training.quantization_comparison import as_table, make_forms, measure, rank, training_rows
-from training.recognition import load_recognizer
+from training.recognition import WINDOW_TOKENS, load_recognizer
 
 _MATRICES_SHOWN = 8
 

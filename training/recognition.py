@@ -15,6 +15,9 @@ from inference.errors import ModelInvalid
 from inference.runtime import Session
 from inference.tokenization import Tokenizer
 
+# The longest window of the service; sentences are shorter.
+WINDOW_TOKENS = 256
+
 
 class Scorer(Protocol):
     """Whatever turns token ids into label scores."""

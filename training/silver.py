@@ -16,24 +16,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from inference.core import Entity, TokenizedText
 from inference.decoding import Decoder
-from inference.tokenization import Tokenizer as ServingTokenizer
-from training.casing import serving_tokenizer
+from inference.tokenization import Tokenizer
 from training.checkpoint import TOKENIZER_FILE, load_record
 from training.data import ENTITY_TYPES, LABELS, Corpus, DataInvalid, Span
 from training.distillation import Teachers
-from training.recognition import Recognizer
+from training.recognition import WINDOW_TOKENS, Recognizer
 from training.set_file import SET_FILE
 from training.written_set import OPEN_LABEL, Sentence, write_split
 
 SURE = 0.7
 _ABOUT_FILE = "silver.json"
 _OUTSIDE = LABELS.index("O")
-_WINDOW_TOKENS = 256
 _SENTENCES_AT_A_TIME = 512
 _LEAST_PROBABILITY = 1e-9  # its logarithm is finite
 
@@ -97,10 +94,7 @@ def write_silver(
                 " unlabelled_types name every type"
             )
     recognizer = Recognizer(
-        ServingTokenizer(
-            serving_tokenizer(Tokenizer.from_file(str(Path(folders[0]) / TOKENIZER_FILE))),
-            _WINDOW_TOKENS,
-        ),
+        Tokenizer.load(Path(folders[0]) / TOKENIZER_FILE, WINDOW_TOKENS),
         TeachersScorer(Teachers.load(folders, torch.device(device)), bfloat16),
         Decoder(LABELS),
     )

@@ -6,10 +6,10 @@ from tempfile import TemporaryDirectory
 
 from inference.runtime import Session
 from training.checkpoint import load_plain
-from training.commands import WINDOW_TOKENS, Workplace, dev_corpora
+from training.commands import Workplace, dev_corpora
 from training.data import LABELS
 from training.plain_export import export_plainly
-from training.recognition import load_recognizer
+from training.recognition import WINDOW_TOKENS, load_recognizer
 from training.speed import (
     Batch,
     mixed_batches,

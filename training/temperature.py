@@ -21,9 +21,8 @@ from training.checkpoint import TOKENIZER_FILE, load_cased, load_record, scale_c
 from training.data import LABELS, Corpus
 from training.evaluation import find
 from training.network import TorchScorer
-from training.recognition import Recognizer, Scorer
+from training.recognition import WINDOW_TOKENS, Recognizer, Scorer
 
-_WINDOW_TOKENS = 256  # sentences are shorter
 # Below 1 a network would be less sure than it is right: no fine-tuned one is, by much.
 _COLDEST, _HOTTEST = 0.5, 8.0
 # Halving the golden way to 2 % of the temperature, finer than the noise of some thousand entities.
@@ -76,7 +75,7 @@ def calibrate(folder: Path, corpora: Sequence[Corpus]) -> float:
     if record.temperature != 1.0 or not corpora:
         return record.temperature
     recognizer = Recognizer(
-        Tokenizer.load(folder / TOKENIZER_FILE, _WINDOW_TOKENS),
+        Tokenizer.load(folder / TOKENIZER_FILE, WINDOW_TOKENS),
         TorchScorer(load_cased(folder)),
         Decoder(LABELS),
     )

@@ -59,7 +59,7 @@ def bare(data: Path) -> Path:
 
 
 def logarithms(serving: ServingTokenizer, words: dict[str, tuple[str, float]]) -> np.ndarray:
-    """Of TEXT: each word has a label with a probability; the rest is O, or evenly all others."""
+    """Of TEXT: each word has a label with a probability; the rest is B-MISC, or O for a name."""
     (window,) = serving.tokenize(TEXT).windows
     probabilities = np.full((len(window.ids), len(LABELS)), 1e-6, np.float32)
     tokens = serving.tokenize(TEXT).spans
