@@ -10,6 +10,8 @@ from pathlib import Path
 
 from inference.errors import ModelInvalid
 from training import commands, gate, sources
+from training.answers import AnswersInvalid
+from training.ask_command import add_ask_options, run_ask
 from training.best_recipe import BestRecipeInvalid
 from training.casing import EncoderInvalid
 from training.chain import run_chain, sample_recipe
@@ -45,6 +47,7 @@ _STATE_STEPS = 200
 _ALIAS = "newest"
 # What a person can put right; anything else is a bug and shows where.
 _EXPECTED = (
+    AnswersInvalid,
     BestRecipeInvalid,
     DataInvalid,
     CheckpointInvalid,
@@ -140,6 +143,9 @@ def parser() -> argparse.ArgumentParser:
         " and thrown away",
     )
     _add_search(add("search", parents=[data, recipe], help="try recipes; keep the best"))
+    add_ask_options(
+        add("ask", parents=[data], help="what teachers think of each sentence, for --answers")
+    )
     add_silver_options(
         add("silver", parents=[data], help="bare text to a set that teachers have labelled")
     )
@@ -297,8 +303,9 @@ def _run_on_data(options: argparse.Namespace) -> None:
             commands.run_quantize(place)
         case "search":
             _search(place, options)
-        case "silver":
-            run_silver(place, options)
+        case "ask" | "silver":
+            ask_teachers = run_ask if options.command == "ask" else run_silver
+            ask_teachers(place, options)
         case "publish":
             with published_run(options.run, options.from_run, options.from_alias) as run:
                 _publish(replace(place, run=run), options)

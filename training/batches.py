@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -32,6 +32,7 @@ class EncodedExample:
 
     ids: list[int]  # special tokens included
     allowed: np.ndarray  # bool [tokens, labels]
+    targets: np.ndarray | None = None  # of teachers, float32 [tokens, labels]; as in a batch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +42,9 @@ class Batch:
     ids: Tensor  # int64 [batch, tokens]
     mask: Tensor  # int64 [batch, tokens], 0 for padding
     allowed: Tensor  # bool [batch, tokens, labels], all true for padding
+    # Probabilities, float32 [batch, tokens, labels], all 0 where teachers were not asked; None:
+    # they were asked nowhere.
+    targets: Tensor | None = None
 
 
 def epoch_batches(
@@ -122,8 +126,9 @@ def join(first: Example, second: Example, separator: str) -> Example:
     """
     shift = len(first.text) + len(separator)
     moved = tuple(Span(s.start + shift, s.end + shift, s.label) for s in second.spans)
+    answers = tuple((start + shift, answer) for start, answer in second.answers)
     text = first.text + separator + second.text
-    return Example(first.id, text, first.spans + moved, first.unlabelled_types)
+    return replace(first, text=text, spans=first.spans + moved, answers=first.answers + answers)
 
 
 def encode(example: Example, tokenizer: Tokenizer, most_tokens: int) -> EncodedExample:
@@ -159,7 +164,28 @@ def encode(example: Example, tokenizer: Tokenizer, most_tokens: int) -> EncodedE
         else:
             row[LABELS.index(f"{'I' if inside else 'B'}-{span.label}")] = True
             inside = True
-    return EncodedExample(encoding.ids[:most_tokens], allowed[:most_tokens])
+    targets = _targets(example, encoding.offsets, encoding.special_tokens_mask)
+    return EncodedExample(
+        encoding.ids[:most_tokens],
+        allowed[:most_tokens],
+        None if targets is None else targets[:most_tokens],
+    )
+
+
+def _targets(
+    example: Example, offsets: Sequence[tuple[int, int]], special: Sequence[int]
+) -> np.ndarray | None:
+    if not example.answers:
+        return None
+    targets = np.zeros((len(offsets), len(LABELS)), np.float32)
+    begins = [
+        start if not is_special else -1
+        for (start, _), is_special in zip(offsets, special, strict=True)
+    ]
+    for start, answer in example.answers:
+        first = next((i for i, begin in enumerate(begins) if begin >= start), len(begins))
+        targets[first : first + len(answer)] = answer
+    return targets
 
 
 def collate(examples: Sequence[EncodedExample]) -> Batch:
@@ -177,7 +203,17 @@ def collate(examples: Sequence[EncodedExample]) -> Batch:
         ids[row, :length] = torch.tensor(example.ids)
         mask[row, :length] = 1
         allowed[row, :length] = torch.from_numpy(example.allowed)
-    return Batch(ids, mask, allowed)
+    return Batch(ids, mask, allowed, _collate_targets(examples, allowed))
+
+
+def _collate_targets(examples: Sequence[EncodedExample], like: Tensor) -> Tensor | None:
+    if all(example.targets is None for example in examples):
+        return None
+    targets = torch.zeros(like.shape)
+    for row, example in enumerate(examples):
+        if example.targets is not None:
+            targets[row, : len(example.ids)] = torch.from_numpy(example.targets)
+    return targets
 
 
 def _bucketed(examples: Sequence[EncodedExample], batch_size: int) -> Iterator[Batch]:

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from inference.decoding import Decoder
 from inference.tokenization import Tokenizer as ServingTokenizer
+from training.answers import Answers, AnswersInvalid, vocabulary_of
 from training.batches import count_batches, epoch_batches
 from training.beginning import Beginning, beginning_of
 from training.checkpoint import TrainedOn, TrainingRecord, load_record, save
@@ -45,6 +46,7 @@ class Course:
     run: Run
     beginning: Beginning
     learner: Learner
+    answers: Answers | None
     steps: int  # of all epochs
     started_s: float  # on the monotonic clock; earlier, if the run went on from a state
     position: Position = field(default_factory=Position)
@@ -129,6 +131,7 @@ class Course:
     def _conditions(self) -> dict[str, str]:
         conditions = {name: str(value) for name, value in asdict(self.recipe).items()}
         conditions["sha256 of the weights at the beginning"] = self.beginning.weights_sha256
+        conditions["sha256 of the answers"] = self.answers.sha256 if self.answers else "none"
         for split, corpora in (("train", self.corpora), ("dev", self.dev)):
             for corpus in corpora:
                 described = f"{len(corpus.examples)} examples of {corpus.sha256}"
@@ -165,10 +168,15 @@ class Course:
             average_decay=self.recipe.average_decay,
             patience=self.recipe.patience,
             device=self.recipe.device,
-            teachers=tuple(load_record(Path(t)).command for t in self.recipe.teachers),
+            teachers=self._teachers(),
             begun_with=self.beginning.command,
             begun_with_sha256=self.beginning.weights_sha256 if self.beginning.trained else "",
         )
+
+    def _teachers(self) -> tuple[str, ...]:
+        if self.answers:
+            return self.answers.teachers
+        return tuple(load_record(Path(folder)).command for folder in self.recipe.teachers)
 
 
 def new_course(
@@ -187,12 +195,20 @@ def new_course(
         EncoderInvalid: its tokenizer is not an uncased WordPiece.
         CheckpointInvalid: the folder to begin with, or a teacher's, is not a checkpoint.
         DataInvalid: nobody says what is in a set of bare text.
+        AnswersInvalid: the answers are of other tokens.
     """
     started_s = time.monotonic()
+    answers = Answers.load(Path(recipe.answers)) if recipe.answers else None
+    corpora = answers.beside(corpora) if answers else corpora
     _check_taught(recipe, corpora)
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     beginning = beginning_of(recipe)
+    if answers and answers.vocabulary != vocabulary_of(beginning.tokenizer):
+        raise AnswersInvalid(
+            f"{recipe.answers}: answers about other tokens than this encoder's: ask teachers of its"
+            " vocabulary"
+        )
     steps = sum(count_batches(corpora, recipe, epoch) for epoch in range(1, recipe.epochs + 1))
     return Course(
         recipe,
@@ -201,18 +217,26 @@ def new_course(
         run,
         beginning,
         new_learner(beginning.network, recipe, steps),
+        answers,
         steps,
         started_s,
     )
 
 
 def _check_taught(recipe: Recipe, corpora: Sequence[Corpus]) -> None:
-    bare = [corpus.source.name for corpus in corpora if corpus.source.is_bare_text]
-    if bare and not recipe.teachers:
+    bare = [corpus for corpus in corpora if corpus.source.is_bare_text]
+    if bare and not recipe.teachers and not recipe.answers:
         raise DataInvalid(
-            f"{', '.join(bare)}: labels nothing, so that only teachers can say what is in it:"
-            " add --teachers, or choose other --sets"
+            f"{', '.join(c.source.name for c in bare)}: labels nothing, so that only teachers can"
+            " say what is in it: add --teachers or --answers, or choose other --sets"
         )
+    for corpus in bare if recipe.answers else ():
+        unasked = [example for example in corpus.examples if not example.answers]
+        if unasked:
+            raise DataInvalid(
+                f"{unasked[0].place}: {recipe.answers} has no answer to this text, nor to"
+                f" {len(unasked) - 1} more of {corpus.source.name}: ask about this set as well"
+            )
 
 
 def _dev_metrics(network: Network, tokenizer: Tokenizer, dev: Sequence[Corpus]) -> dict[str, float]:

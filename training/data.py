@@ -12,6 +12,10 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from training.readers import splits
 from training.readers.record import DataInvalid as DataInvalid
@@ -22,6 +26,8 @@ from training.sources import read_revision
 _log = logging.getLogger(__name__)
 ENTITY_TYPES = ("PER", "ORG", "LOC", "MISC")
 LABELS = ("O", *(f"{prefix}-{kind}" for kind in ENTITY_TYPES for prefix in "BI"))
+# What teachers think of a text: probabilities, float16 [tokens, labels], special tokens left out.
+Answer: TypeAlias = NDArray[np.float16]
 _MAP_FILE = "label_map.json"
 _MAP_KEY = "to_conll4"
 _LICENCE_UNKNOWN = "NOASSERTION"  # SPDX's own word for it
@@ -72,6 +78,8 @@ class Example:
     spans: tuple[Span, ...]
     unlabelled_types: frozenset[str] = frozenset()
     place: str = field(default="", compare=False)  # file and line that it was read from
+    # Of the parts of the text that teachers were asked about, with where each begins.
+    answers: tuple[tuple[int, Answer], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,26 +49,11 @@ class Teachers:
             mask: int64 [batch, tokens], 0 for padding.
 
         Returns:
-            Probabilities, float32 [batch, tokens, labels].
+            Probabilities, float32 [batch, tokens, labels], all 0 for padding.
         """
         with torch.no_grad():
             distributions = [
                 network(input_ids=ids, attention_mask=mask).logits.float().softmax(-1)
                 for network in self.networks
             ]
-        return torch.stack(distributions).mean(0)
-
-
-def distillation_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """Mean cross entropy between the teachers' distributions and the network's.
-
-    Args:
-        logits: float32 [batch, tokens, labels].
-        targets: float32 [batch, tokens, labels], of `Teachers.targets`.
-        mask: int64 [batch, tokens], 0 for padding.
-
-    Returns:
-        A scalar.
-    """
-    losses = -(targets * logits.log_softmax(-1)).sum(-1)
-    return losses[mask == 1].mean()
+        return torch.stack(distributions).mean(0) * mask.unsqueeze(-1)

@@ -12,8 +12,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from training.averaging import AveragedWeights
 from training.batches import Batch
-from training.distillation import Teachers, distillation_loss
-from training.loss import marginal_loss
+from training.distillation import Teachers
+from training.loss import marginal_loss, taught_loss
 from training.network import Network
 from training.optimization import new_optimizer, new_schedule
 from training.recipe import Recipe, device_of
@@ -47,11 +47,11 @@ class Learner:
         ids, mask = batch.ids.to(self.device), batch.mask.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             logits = self.network(input_ids=ids, attention_mask=mask).logits
-        loss = marginal_loss(logits.float(), batch.allowed.to(self.device))
-        if self.teachers:
-            targets = self._targets(self.teachers, ids, mask)
-            taught = distillation_loss(logits.float(), targets, mask)
-            loss = torch.lerp(loss, taught, self.teachers_share)
+        allowed, targets = batch.allowed.to(self.device), self._targets(batch, ids, mask)
+        if targets is None:
+            loss = marginal_loss(logits.float(), allowed)
+        else:
+            loss = taught_loss(logits.float(), allowed, targets, self.teachers_share)
         loss.backward()  # type: ignore[no-untyped-call]  # torch annotates it only in part
         nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_norm_limit)
         self.optimizer.step()
@@ -78,9 +78,12 @@ class Learner:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 
-    def _targets(self, teachers: Teachers, ids: Tensor, mask: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            return teachers.targets(ids, mask)
+    def _targets(self, batch: Batch, ids: Tensor, mask: Tensor) -> Tensor | None:
+        """What teachers say of a batch: those that are here, else those that were asked before."""
+        if self.teachers:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                return self.teachers.targets(ids, mask)
+        return None if batch.targets is None else batch.targets.to(self.device)
 
     def _parts(self) -> dict[str, Any]:
         parts = {

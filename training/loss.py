@@ -1,4 +1,4 @@
-"""The loss of labels that are only partly known."""
+"""The loss of labels that are only partly known, with and without teachers."""
 
 import torch
 from torch import Tensor
@@ -21,7 +21,35 @@ def marginal_loss(logits: Tensor, allowed: Tensor) -> Tensor:
     Source: Tsuboi et al., Training Conditional Random Fields Using Incomplete Annotations (2008);
     here for each token by itself.
     """
+    return _mean(_marginal(logits, allowed), ~allowed.all(-1))
+
+
+def taught_loss(logits: Tensor, allowed: Tensor, targets: Tensor, share: float) -> Tensor:
+    """The marginal loss where teachers were not asked; where they were, it and their cross entropy.
+
+    Args:
+        logits: float32 [batch, tokens, labels].
+        allowed: bool [batch, tokens, labels]; at least one true in each row.
+        targets: probabilities of the teachers, float32 [batch, tokens, labels]; all 0 where they
+            were not asked.
+        share: of the teachers where they were, [0, 1]; the rest is the annotation's.
+
+    Returns:
+        A scalar: the mean over the tokens that the annotation or the teachers say something of.
+
+    Source: Hinton, Vinyals, Dean, Distilling the Knowledge in a Neural Network (2015).
+    """
+    asked = targets.any(-1)
+    annotated = _marginal(logits, allowed)
+    taught = -(targets * logits.log_softmax(-1)).sum(-1)
+    losses = torch.where(asked, torch.lerp(annotated, taught, share), annotated)
+    return _mean(losses, asked | ~allowed.all(-1))
+
+
+def _marginal(logits: Tensor, allowed: Tensor) -> Tensor:
     possible = logits.masked_fill(~allowed, -torch.inf)
-    losses = logits.logsumexp(-1) - possible.logsumexp(-1)
-    known = ~allowed.all(-1)
-    return losses[known].sum() / known.sum().clamp(min=1)
+    return logits.logsumexp(-1) - possible.logsumexp(-1)
+
+
+def _mean(losses: Tensor, counted: Tensor) -> Tensor:
+    return losses[counted].sum() / counted.sum().clamp(min=1)

@@ -10,6 +10,7 @@ Source: Dai & Adel, An Analysis of Simple Data Augmentation for Named Entity Rec
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from training.data import Example, Span
 
@@ -58,4 +59,7 @@ def with_mentions_replaced(
         shift += len(name) - (span.end - span.start)
         position = span.end
     parts.append(example.text[position:])
-    return Example(example.id, "".join(parts), tuple(spans), example.unlabelled_types)
+    text = "".join(parts)
+    # What teachers said holds of the text that they were asked about, not of another.
+    answers = example.answers if text == example.text else ()
+    return replace(example, text=text, spans=tuple(spans), answers=answers)

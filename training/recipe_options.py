@@ -9,7 +9,8 @@ from training.best_recipe import read_best
 from training.network import encoder_name
 from training.recipe import Recipe
 
-_BEGINNING = "begin_with"
+# Settings that are paths of this machine, and what stands for them in a written command.
+_PATHS = {"begin_with": "RUN", "answers": "ANSWERS"}
 # Always written, so that a command stays true when a default changes.
 _ALWAYS_WRITTEN = frozenset({"epochs", "batch_size", "learning_rate", "seed", "threads"})
 
@@ -49,11 +50,18 @@ def recipe_parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help="use a moving average of the weights that keeps this share a step, 0.999 for one",
     )
-    parser.add_argument(
+    taught = parser.add_mutually_exclusive_group()
+    taught.add_argument(
         "--teachers",
         nargs="+",
         metavar="RUN",
         help="folders of trained checkpoints: their mean is learned beside the annotation",
+    )
+    taught.add_argument(
+        "--answers",
+        metavar="FILE",
+        help="what teachers answered: `ask` writes it; in place of teachers that are asked again"
+        " in every step",
     )
     parser.add_argument("--teachers-share", type=float, help="of the loss; default: a half")
     parser.add_argument(
@@ -116,6 +124,6 @@ def _written(name: str, value: object) -> str:
     """A value on the command line; folders are of this machine, their number is the recipe's."""
     if isinstance(value, tuple):
         return " ".join(f"TEACHER{i}" for i in range(1, len(value) + 1))
-    if name == _BEGINNING:
-        return "RUN"
-    return encoder_name(str(value)) if name == "encoder" else str(value)
+    if name == "encoder":
+        return encoder_name(str(value))
+    return _PATHS.get(name, str(value))

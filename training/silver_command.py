@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from training.commands import Workplace
-from training.data import read_corpus
+from training.data import DataInvalid, read_corpus
 from training.recipe import Recipe, device_of
 from training.silver import SURE, write_silver
 
@@ -25,7 +25,7 @@ def add_silver_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--sure",
-        type=float,
+        type=_probability,
         default=SURE,
         metavar="PROBABILITY",
         help="least of what is labelled; the rest is left open",
@@ -44,8 +44,14 @@ def run_silver(place: Workplace, options: argparse.Namespace) -> None:
 
     Raises:
         CheckpointInvalid: a teacher is not a checkpoint.
-        DataInvalid: a set has labels already, or its file is missing or wrong.
+        DataInvalid: a set has labels already, its file is missing or wrong, or it would be
+            written over.
     """
+    if options.into.resolve() == place.data.resolve():
+        raise DataInvalid(
+            f"{options.into}: holds the bare text, which would be written over: name another"
+            " folder with --into"
+        )
     torch.set_num_threads(options.threads)
     counts = write_silver(
         [read_corpus(place.data, source, "train") for source in place.sources],
@@ -57,3 +63,10 @@ def run_silver(place: Workplace, options: argparse.Namespace) -> None:
     )
     for name, count in counts.items():
         print(f"{options.into / name}: {count} names")
+
+
+def _probability(word: str) -> float:
+    probability = float(word)
+    if not 0 < probability <= 1:
+        raise argparse.ArgumentTypeError(f"{word}: not in (0, 1]")
+    return probability

@@ -1,6 +1,7 @@
 """A tiny model with random weights, made as the real one is."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tokenizers import Tokenizer
 from transformers import BertConfig, BertForTokenClassification, BertModel
 
 from training.casing import CasedVocabulary, cased_tokenizer, cased_vocabulary
-from training.checkpoint import TrainedOn, TrainingRecord
+from training.checkpoint import TrainedOn, TrainingRecord, save
 from training.data import ENGLISH_SETS, LABELS
 from training.network import cased_embedding, with_casing
 
@@ -137,6 +138,24 @@ def record() -> TrainingRecord:
         commit=None,
         command="python -m training fine-tune --data DIR",
     )
+
+
+@pytest.fixture
+def teachers(
+    network: BertForTokenClassification,
+    tokenizer: Tokenizer,
+    record: TrainingRecord,
+    tmp_path: Path,
+) -> list[str]:
+    """Two checkpoints that disagree."""
+    folders = []
+    for i, factor in enumerate((1.0, -1.0)):
+        with torch.no_grad():
+            network.classifier.weight.mul_(factor)
+        folder = tmp_path / f"teacher{i}"
+        save(folder, network, tokenizer, replace(record, command=f"train teacher {i}"))
+        folders.append(str(folder))
+    return folders
 
 
 @pytest.fixture

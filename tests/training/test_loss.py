@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import cross_entropy
 
-from training.loss import marginal_loss
+from training.loss import marginal_loss, taught_loss
 
 
 def one_hot(*labels: int) -> torch.Tensor:
@@ -38,3 +38,35 @@ def test_tokens_without_any_label_add_neither_loss_nor_gradient() -> None:
 
 def test_a_batch_without_any_label_has_no_loss() -> None:
     assert marginal_loss(torch.randn(1, 2, 4), torch.ones(1, 2, 4, dtype=torch.bool)).item() == 0
+
+
+def test_where_no_teacher_was_asked_the_annotation_is_the_loss() -> None:
+    torch.manual_seed(1)
+    logits, allowed = torch.randn(1, 3, 4), one_hot(2, 0, 3)
+    nobody = torch.zeros(1, 3, 4)
+    torch.testing.assert_close(
+        taught_loss(logits, allowed, nobody, 0.9), marginal_loss(logits, allowed)
+    )
+
+
+def test_where_they_were_asked_both_share_the_loss() -> None:
+    torch.manual_seed(1)
+    logits, allowed = torch.randn(1, 3, 4), one_hot(2, 0, 3)
+    targets = torch.randn(1, 3, 4).softmax(-1)
+    targets[0, 2] = 0
+    annotation = cross_entropy(logits[0], torch.tensor([2, 0, 3]), reduction="none")
+    teachers = cross_entropy(logits[0], targets[0], reduction="none")
+    expected = (0.3 * annotation[:2] + 0.7 * teachers[:2]).sum() + annotation[2]
+    torch.testing.assert_close(taught_loss(logits, allowed, targets, 0.7), expected / 3)
+
+
+def test_the_loss_is_least_at_the_targets_and_blind_to_padding() -> None:
+    targets = torch.randn(2, 4, 9).softmax(-1)
+    logits = targets.log()
+    targets[1, 3] = 0
+    anything = torch.ones(2, 4, 9, dtype=torch.bool)
+    best = taught_loss(logits, anything, targets, 1.0)
+    logits[1, 3] += torch.arange(9)
+    assert taught_loss(logits, anything, targets, 1.0) == best
+    logits[0, 1] += torch.arange(9)
+    assert taught_loss(logits, anything, targets, 1.0) > best

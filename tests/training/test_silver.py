@@ -144,3 +144,23 @@ def test_only_bare_text_is_labelled(
     assert main([*words, "--into", str(tmp_path / "silver")]) == 1
     assert "wikigold: has labels already" in capsys.readouterr().err
     assert not (tmp_path / "silver").exists()
+
+
+def test_the_bare_text_is_not_written_over(
+    bare: Path, teachers: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["silver", "--data", str(bare), "--sets", "bare", "--teachers", *teachers]
+    before = (bare / "bare" / "set.json").read_bytes()
+    assert main([*words, "--into", str(bare / "bare" / "..")]) == 1
+    assert "would be written over: name another folder" in capsys.readouterr().err
+    assert (bare / "bare" / "set.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("sure", ["0", "1.01", "-0.5", "nan", "much"])
+def test_a_certainty_that_is_no_probability_is_refused(
+    bare: Path, sure: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["silver", "--data", str(bare), "--teachers", "t", "--into", "s", "--sure", sure]
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "--sure" in capsys.readouterr().err

@@ -1,0 +1,173 @@
+"""Answers: what teachers think of sentences, asked once and kept.
+
+A large teacher costs more than the step of the student that learns from it. Its answer to a
+sentence never changes, so that it can be asked once and learned in as many epochs as are wanted. A
+sentence that is changed (other names in it) has no answer: it is learned as it is annotated.
+
+Source: Shen & Xing, A Fast Knowledge Distillation Framework for Visual Recognition (2022).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from tqdm import tqdm
+
+from training.checkpoint import TOKENIZER_FILE, load_record
+from training.data import Answer, Corpus, Example
+from training.distillation import Teachers
+
+_DIGEST_BYTES = 16
+_TOKENS_AT_A_TIME = 4096
+
+
+class AnswersInvalid(Exception):
+    """The file holds no answers for this student; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """Distributions over the labels, for each token of each text that teachers were asked about."""
+
+    teachers: tuple[str, ...]  # the commands that trained them
+    vocabulary: str  # digest of the tokenizer
+    by_digest: dict[bytes, Answer]
+    sha256: str = ""  # of the file
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads what `write` wrote.
+
+        Args:
+            path: the file.
+
+        Raises:
+            FileNotFoundError: there is none.
+            AnswersInvalid: it is another kind of file.
+        """
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+                digests, lengths, probabilities = (
+                    file.get_tensor(name).numpy()
+                    for name in ("digests", "lengths", "probabilities")
+                )
+        except SafetensorError as error:
+            raise AnswersInvalid(f"{path}: no file of answers; `ask` writes one") from error
+        parts = np.split(probabilities, np.cumsum(lengths)[:-1])
+        return cls(
+            tuple(json.loads(about["teachers"])),
+            about["vocabulary"],
+            {row.tobytes(): part for row, part in zip(digests, parts, strict=True)},
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+
+    def write(self, path: Path) -> None:
+        """Writes a file.
+
+        Args:
+            path: the file; its folder is made if it is missing.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        answers = list(self.by_digest.values())
+        tensors = {
+            "digests": np.stack([np.frombuffer(digest, np.uint8) for digest in self.by_digest]),
+            "lengths": np.array([len(answer) for answer in answers], np.int32),
+            "probabilities": np.concatenate(answers),
+        }
+        save_file(
+            {name: torch.from_numpy(array) for name, array in tensors.items()},
+            path,
+            metadata={"teachers": json.dumps(self.teachers), "vocabulary": self.vocabulary},
+        )
+
+    def beside(self, corpora: Sequence[Corpus]) -> list[Corpus]:
+        """The corpora, each text with what the teachers think of it if they were asked."""
+        return [
+            replace(corpus, examples=[self._answered(example) for example in corpus.examples])
+            for corpus in corpora
+        ]
+
+    def _answered(self, example: Example) -> Example:
+        answer = self.by_digest.get(_digest(example.text))
+        return example if answer is None else replace(example, answers=((0, answer),))
+
+
+def ask(
+    corpora: Sequence[Corpus],
+    folders: Sequence[str],
+    *,
+    most_tokens: int,
+    bfloat16: bool = False,
+    device: str = "cpu",
+) -> Answers:
+    """Asks teachers about every text.
+
+    Args:
+        corpora: the train splits.
+        folders: checkpoints of the teachers, all of one vocabulary.
+        most_tokens: of a text; the rest is cut off, as in training.
+        bfloat16: multiply in it.
+        device: where the teachers are asked.
+
+    Raises:
+        CheckpointInvalid: a folder is not a checkpoint.
+    """
+    where = torch.device(device)
+    teachers = Teachers.load(folders, where)
+    tokenizer = Tokenizer.from_file(str(Path(folders[0]) / TOKENIZER_FILE))
+    texts = list(dict.fromkeys(e.text for corpus in corpora for e in corpus.examples))
+    by_digest: dict[bytes, Answer] = {}
+    with tqdm(total=len(texts), unit="text", mininterval=5.0) as progress:
+        for batch in _batches(texts, tokenizer, most_tokens):
+            tokens = max(len(ids) for _, ids in batch)
+            ids = torch.zeros((len(batch), tokens), dtype=torch.int64)
+            mask = torch.zeros_like(ids)
+            for row, (_, row_ids) in enumerate(batch):
+                ids[row, : len(row_ids)] = torch.tensor(row_ids)
+                mask[row, : len(row_ids)] = 1
+            with torch.autocast(where.type, torch.bfloat16, enabled=bfloat16):
+                mean = teachers.targets(ids.to(where), mask.to(where))
+            rows = mean.cpu().numpy().astype(np.float16)
+            for row, (text, row_ids) in zip(rows, batch, strict=True):
+                by_digest[_digest(text)] = row[1 : len(row_ids) - 1].copy()
+            progress.update(len(batch))
+    return Answers(
+        tuple(load_record(Path(folder)).command for folder in folders),
+        vocabulary_of(tokenizer),
+        by_digest,
+    )
+
+
+def vocabulary_of(tokenizer: Tokenizer) -> str:
+    """Names a tokenizer: a text has the same tokens in two of one name."""
+    return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
+
+
+def _batches(
+    texts: Sequence[str], tokenizer: Tokenizer, most_tokens: int
+) -> Iterator[list[tuple[str, list[int]]]]:
+    encoded = [
+        (text, encoding.ids[:most_tokens])
+        for text, encoding in zip(texts, tokenizer.encode_batch(list(texts)), strict=True)
+    ]
+    batch: list[tuple[str, list[int]]] = []
+    for entry in sorted(encoded, key=lambda entry: len(entry[1]), reverse=True):
+        if batch and (len(batch) + 1) * len(batch[0][1]) > _TOKENS_AT_A_TIME:
+            yield batch
+            batch = []
+        batch.append(entry)
+    if batch:
+        yield batch
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
