@@ -2,11 +2,15 @@
 
 import json
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from pydantic_settings import BaseSettings
 
 from gateway.settings import GatewaySettings
@@ -86,6 +90,16 @@ def test_grafana_finds_its_dashboard_and_prometheus() -> None:
     charts = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
     assert {panel["datasource"]["uid"] for panel in charts} == {source["uid"]}
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_grafana_knows_all_that_the_dashboard_says() -> None:
+    """Grafana's own model of a dashboard reads it, and drops no field of it as unknown."""
+    image = interpolated(_TEXT)["grafana"]["image"]
+    assert image.rpartition(":")[2] == version("grafana-foundation-sdk").rpartition("!")[2]
+    plugins.register_default_plugins()
+    dashboard = json.loads((_ROOT / "deploy/grafana/dashboards/nerve.json").read_text())
+    known = json.loads(JSONEncoder().encode(Dashboard.from_json(dashboard)))
+    assert _unknown(dashboard, known) == []
 
 
 def test_prometheus_scrapes_the_ports_that_the_services_have() -> None:
@@ -172,3 +186,20 @@ def test_the_models_are_mounted_read_only_where_the_service_looks() -> None:
     assert volume["read_only"] is True
     assert volume["bind"] == {"create_host_path": False}
     assert (_ROOT / volume["source"]).is_dir()
+
+
+def _unknown(said: object, known: object, place: str = "dashboard") -> list[str]:
+    """Places of what is said and not known, or known as something else."""
+    if isinstance(said, dict) and isinstance(known, dict):
+        return [
+            name
+            for key, value in said.items()
+            for name in _unknown(value, known.get(key), f"{place}.{key}")
+        ]
+    if isinstance(said, list) and isinstance(known, list) and len(said) == len(known):
+        return [
+            name
+            for i, (value, other) in enumerate(zip(said, known, strict=True))
+            for name in _unknown(value, other, f"{place}[{i}]")
+        ]
+    return [] if said == known else [place]
