@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from training.checkpoint import TOKENIZER_FILE, load_record
+from training.checkpoint import load_record, load_tokenizer
 from training.data import Answer, Corpus, Example
 from training.distillation import Teachers
 
@@ -123,7 +123,7 @@ def ask(
     """
     where = torch.device(device)
     teachers = Teachers.load(folders, where)
-    tokenizer = Tokenizer.from_file(str(Path(folders[0]) / TOKENIZER_FILE))
+    tokenizer = load_tokenizer(Path(folders[0]))
     texts = list(dict.fromkeys(e.text for corpus in corpora for e in corpus.examples))
     by_digest: dict[bytes, Answer] = {}
     with tqdm(total=len(texts), unit="text", mininterval=5.0) as progress:

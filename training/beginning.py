@@ -14,6 +14,7 @@ from training.checkpoint import (
     TrainingRecord,
     load_cased,
     load_record,
+    load_tokenizer,
 )
 from training.network import (
     Network,
@@ -82,7 +83,7 @@ def _model(folder: Path) -> Beginning:
     record = load_record(folder)
     return Beginning(
         load_cased(folder),
-        Tokenizer.from_file(str(folder / TOKENIZER_FILE)),
+        load_tokenizer(folder),
         weights_sha256=_sha256(folder),
         encoder=record.encoder,
         encoder_licence=record.encoder_licence,

@@ -2,7 +2,12 @@
 
 An uncased encoder cannot see that "Apple" is a name and "apple" a fruit. Each piece of its
 vocabulary is therefore joined by its Title and UPPER spellings. A spelling shares the vector of its
-piece and adds the vector of its case, so that three vectors are new and none is untrained.
+piece and adds the vector of its case, so that a few vectors are new and none is untrained.
+
+WordPiece forgets white space, so that "@name", an address, and "@ name", a name that somebody is
+told to be at, are the same to it. A sign that stands apart from what follows is therefore a token
+of its own as well: the tokenizer writes it in its full width, which takes no room of its own in a
+text, and it adds the vector of signs that stand apart.
 """
 
 import json
@@ -12,7 +17,7 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
 
 _CONTINUATION = "##"
@@ -22,6 +27,8 @@ SPECIAL_TOKENS = (_PAD, _UNKNOWN, _CLS, _SEP, _MASK)
 _MPNET_NAMES = {"<pad>": _PAD, "<unk>": _UNKNOWN, "<s>": _CLS, "</s>": _SEP, "<mask>": _MASK}
 # BERT's own limit; a longer word becomes [UNK], still with its offsets.
 _LONGEST_WORD_CHARACTERS = 100
+# Signs, and what they are called where white space follows.
+_APART = {"@": "\uff20", "#": "\uff03"}
 
 
 class EncoderInvalid(Exception):
@@ -34,6 +41,7 @@ class Case(IntEnum):
     LOWER = 0
     TITLE = 1
     UPPER = 2
+    APART = 3  # a sign with white space after it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +60,8 @@ def cased_vocabulary(uncased: Iterable[str]) -> CasedVocabulary:
         uncased: the uncased pieces in order.
 
     Returns:
-        The uncased pieces at their ids, then the new spellings in the order of their pieces.
+        The uncased pieces at their ids, then the new spellings in the order of their pieces, and
+        last the signs that stand apart.
     """
     tokens = list(uncased)
     rows = list(range(len(tokens)))
@@ -65,8 +74,28 @@ def cased_vocabulary(uncased: Iterable[str]) -> CasedVocabulary:
                 tokens.append(spelling)
                 rows.append(row)
                 cases.append(case)
+    return with_signs_apart(
+        CasedVocabulary(
+            tuple(tokens), np.array(rows, dtype=np.int64), np.array(cases, dtype=np.int64)
+        )
+    )
+
+
+def with_signs_apart(vocabulary: CasedVocabulary) -> CasedVocabulary:
+    """A vocabulary that tells signs apart from what follows; the same one if it does already.
+
+    Args:
+        vocabulary: of any age.
+    """
+    added = [
+        (token, vocabulary.tokens.index(sign))
+        for sign, token in _APART.items()
+        if sign in vocabulary.tokens and token not in vocabulary.tokens
+    ]
     return CasedVocabulary(
-        tuple(tokens), np.array(rows, dtype=np.int64), np.array(cases, dtype=np.int64)
+        (*vocabulary.tokens, *(token for token, _ in added)),
+        np.concatenate([vocabulary.rows, vocabulary.rows[[place for _, place in added]]]),
+        np.concatenate([vocabulary.cases, np.full(len(added), Case.APART)]),
     )
 
 
@@ -95,8 +124,16 @@ def cased_tokenizer(vocabulary: CasedVocabulary) -> Tokenizer:
             max_input_chars_per_word=_LONGEST_WORD_CHARACTERS,
         )
     )
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        clean_text=True, handle_chinese_chars=True, strip_accents=True, lowercase=False
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            *(
+                normalizers.Replace(Regex(rf"{sign}(?=\s)"), token)
+                for sign, token in _APART.items()
+            ),
+            normalizers.BertNormalizer(
+                clean_text=True, handle_chinese_chars=True, strip_accents=True, lowercase=False
+            ),
+        ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.add_special_tokens([token for token in SPECIAL_TOKENS if token in ids])

@@ -6,14 +6,16 @@ training.json                                  encoder, data, settings, commit
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
+from torch import Tensor
 
-from training.casing import CasedVocabulary
+from training.casing import CasedVocabulary, cased_tokenizer, with_signs_apart
 from training.network import Network, cased_embedding, keep_rows, pretrained, with_casing
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -157,6 +159,9 @@ def load_plain(folder: Path) -> Network:
 def load_cased(folder: Path) -> Network:
     """Reads a checkpoint with its embeddings in two parts, as it was trained.
 
+    One of before that does not tell signs apart gets their tokens (`load_tokenizer` has them too),
+    and thinks of them what it thought of the signs.
+
     Args:
         folder: the checkpoint.
 
@@ -165,14 +170,34 @@ def load_cased(folder: Path) -> Network:
     """
     casing = load_file(_existing(folder / _CASING_FILE))
     network = load_plain(folder)
-    rows, cases = casing["rows"].long(), casing["cases"].long()
-    keep_rows(network, range(int(rows.max()) + 1))
-    vocabulary = CasedVocabulary(tuple([""] * len(rows)), rows.numpy(), cases.numpy())
-    with_casing(network, vocabulary)
-    with torch.no_grad():
-        cased_embedding(network).case.copy_(casing["vectors"])
+    keep_rows(network, range(int(casing["rows"].max()) + 1))
+    with_casing(network, _vocabulary(folder, casing))
+    cased_embedding(network).take_cases(casing["vectors"])
     network.train(mode=False)
     return network
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer whose ids the network of `load_cased` takes.
+
+    Args:
+        folder: the checkpoint.
+
+    Raises:
+        CheckpointInvalid: the folder is not a checkpoint.
+    """
+    return cased_tokenizer(_vocabulary(folder, load_file(_existing(folder / _CASING_FILE))))
+
+
+def _vocabulary(folder: Path, casing: Mapping[str, Tensor]) -> CasedVocabulary:
+    ids = Tokenizer.from_file(str(_existing(folder / TOKENIZER_FILE))).get_vocab()
+    return with_signs_apart(
+        CasedVocabulary(
+            tuple(sorted(ids, key=ids.__getitem__)),
+            casing["rows"].long().numpy(),
+            casing["cases"].long().numpy(),
+        )
+    )
 
 
 def _write_record(folder: Path, record: TrainingRecord) -> None:

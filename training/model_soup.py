@@ -12,15 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.checkpoint import (
-    TOKENIZER_FILE,
     CheckpointInvalid,
     TrainingRecord,
     load_cased,
     load_record,
+    load_tokenizer,
     save,
 )
 
@@ -47,8 +46,7 @@ def average(folders: Sequence[Path], target: Path) -> None:
             state[name] = state[name] * record.temperature
     network = networks[0]
     network.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})
-    tokenizer = Tokenizer.from_file(str(folders[0] / TOKENIZER_FILE))
-    save(target, network, tokenizer, _record(records))
+    save(target, network, load_tokenizer(folders[0]), _record(records))
 
 
 def _check_alike(folders: Sequence[Path], records: Sequence[TrainingRecord]) -> None:

@@ -75,6 +75,15 @@ class CasedEmbedding(nn.Module):
         pieces = nn.functional.embedding(self.rows[ids], self.uncased)
         return pieces + nn.functional.embedding(self.cases[ids], self.case)
 
+    def take_cases(self, vectors: Tensor) -> None:
+        """Takes over the vectors of cases.
+
+        Args:
+            vectors: float32 [cases, hidden]; a model of before has fewer, and the others stay.
+        """
+        with torch.no_grad():
+            self.case[: len(vectors)].copy_(vectors)
+
     def folded(self) -> tuple[Tensor, Tensor]:
         """The same vectors with that of LOWER in the pieces: a lower token is its piece exactly.
 

@@ -75,8 +75,7 @@ def _network(
     network.load_state_dict({name: _tensor(array) for name, array in state.items()})
     vocabulary = CasedVocabulary(tuple([""] * len(rows)), rows, cases)
     with_casing(network, vocabulary)
-    with torch.no_grad():
-        cased_embedding(network).case.copy_(_tensor(tensors["case_vectors"]))
+    cased_embedding(network).take_cases(_tensor(tensors["case_vectors"]))
     network.train(mode=False)
     return network
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from inference.core import Entity, TokenizedText
 from inference.decoding import Decoder
 from inference.tokenization import Tokenizer
-from training.checkpoint import TOKENIZER_FILE, load_record
+from training.checkpoint import load_record, load_tokenizer
 from training.data import ENTITY_TYPES, LABELS, Corpus, DataInvalid, Span
 from training.distillation import Teachers
 from training.recognition import WINDOW_TOKENS, Recognizer
@@ -94,7 +94,7 @@ def write_silver(
                 " unlabelled_types name every type"
             )
     recognizer = Recognizer(
-        Tokenizer.load(Path(folders[0]) / TOKENIZER_FILE, WINDOW_TOKENS),
+        Tokenizer(load_tokenizer(Path(folders[0])), WINDOW_TOKENS),
         TeachersScorer(Teachers.load(folders, torch.device(device)), bfloat16),
         Decoder(LABELS),
     )

@@ -16,7 +16,7 @@ from training.network import cased_embedding, with_casing
 
 _PIECES = (
     "[PAD] [UNK] [CLS] [SEP] [MASK] angela merkel met tim cook of apple in seoul . , ' "
-    "mc ##donald ##s usa a b ß 2 - york new the ##er"
+    "mc ##donald ##s usa a b ß 2 - york new the ##er @ #"
 )
 
 SENTENCES = [

@@ -3,7 +3,14 @@
 import pytest
 from tokenizers import Tokenizer
 
-from training.casing import Case, CasedVocabulary, EncoderInvalid, cased_vocabulary, uncased_pieces
+from training.casing import (
+    Case,
+    CasedVocabulary,
+    EncoderInvalid,
+    cased_vocabulary,
+    uncased_pieces,
+    with_signs_apart,
+)
 
 
 def test_the_uncased_pieces_keep_their_ids(
@@ -43,6 +50,30 @@ def test_capitals_are_kept_and_accents_dropped_with_right_offsets(tokenizer: Tok
     assert [text[start:end] for start, end in encoding.offsets] == [
         "Mc", "Donald", "'", "s", "Néw", "YORK", "apple",
     ]  # fmt: skip
+
+
+def test_a_sign_apart_from_what_follows_is_another_token(tokenizer: Tokenizer) -> None:
+    text = "@apple @ apple #a #\n# b@ A @"
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    assert encoding.tokens == [*"@ apple \uff20 apple # a \uff03 \uff03 b \uff20 A @".split()]
+    written = [text[start:end] for start, end in encoding.offsets]
+    assert written == [*"@ apple @ apple # a # # b @ A @".split()]
+
+
+def test_a_sign_apart_shares_the_vector_of_the_sign(vocabulary: CasedVocabulary) -> None:
+    for sign, apart in (("@", "\uff20"), ("#", "\uff03")):
+        here, there = vocabulary.tokens.index(sign), vocabulary.tokens.index(apart)
+        assert vocabulary.rows[there] == vocabulary.rows[here]
+        assert vocabulary.cases[there] == Case.APART
+    assert vocabulary.tokens[-2:] == ("\uff20", "\uff03")
+
+
+def test_a_vocabulary_of_before_gets_the_signs_once(vocabulary: CasedVocabulary) -> None:
+    before = CasedVocabulary(vocabulary.tokens[:-2], vocabulary.rows[:-2], vocabulary.cases[:-2])
+    after = with_signs_apart(before)
+    assert after.tokens == vocabulary.tokens == with_signs_apart(after).tokens
+    assert after.rows.tolist() == vocabulary.rows.tolist()
+    assert after.cases.tolist() == vocabulary.cases.tolist()
 
 
 def test_texts_stand_between_the_special_tokens(tokenizer: Tokenizer) -> None:

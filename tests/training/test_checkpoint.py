@@ -5,15 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, normalizers
 from transformers import BertForTokenClassification
 
+from training.casing import CasedVocabulary, cased_tokenizer
 from training.checkpoint import (
     CheckpointInvalid,
     TrainingRecord,
     load_cased,
     load_plain,
     load_record,
+    load_tokenizer,
     save,
 )
 from training.network import cased_embedding
@@ -63,3 +66,44 @@ def test_a_missing_checkpoint_is_named_with_the_command_that_writes_it(tmp_path:
     for load in (load_plain, load_cased, load_record):
         with pytest.raises(CheckpointInvalid, match="no such file; `python -m training fine-tune`"):
             load(tmp_path)
+
+
+def test_a_checkpoint_of_before_thinks_of_signs_apart_what_it_thought_of_signs(
+    network: BertForTokenClassification,
+    vocabulary: CasedVocabulary,
+    tokenizer: Tokenizer,
+    record: TrainingRecord,
+    run_folder: Path,
+) -> None:
+    save(run_folder, network, tokenizer, record)
+    forget_signs_apart(run_folder, vocabulary)
+    old = Tokenizer.from_file(str(run_folder / "tokenizer.json"))
+    text = "Tim Cook @ Apple # 1"
+    assert load_tokenizer(run_folder).to_str() == tokenizer.to_str()
+    ids, old_ids = (torch.tensor([t.encode(text).ids]) for t in (tokenizer, old))
+    assert not torch.equal(ids, old_ids)
+    with torch.inference_mode():
+        upgraded, plain = load_cased(run_folder), load_plain(run_folder)
+        torch.testing.assert_close(upgraded(input_ids=ids).logits, plain(input_ids=old_ids).logits)
+        save(run_folder, upgraded, load_tokenizer(run_folder), record)
+        torch.testing.assert_close(
+            load_plain(run_folder)(input_ids=ids).logits, plain(input_ids=old_ids).logits
+        )
+
+
+def forget_signs_apart(folder: Path, vocabulary: CasedVocabulary) -> None:
+    """Makes a checkpoint what it would have been before signs that stand apart were told."""
+    before = CasedVocabulary(vocabulary.tokens[:-2], vocabulary.rows[:-2], vocabulary.cases[:-2])
+    tokenizer = cased_tokenizer(before)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    casing = load_file(folder / "casing.safetensors")
+    parts = {"rows": casing["rows"][:-2], "cases": casing["cases"][:-2]}
+    save_file(parts | {"vectors": casing["vectors"][:3].clone()}, folder / "casing.safetensors")
+    weights = load_file(folder / "model.safetensors")
+    name = "bert.embeddings.word_embeddings.weight"
+    weights[name] = weights[name][:-2].clone()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["vocab_size"] -= 2
+    (folder / "config.json").write_text(json.dumps(config))
