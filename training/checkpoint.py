@@ -1,7 +1,7 @@
 """A trained model as a folder: an ordinary Hugging Face one, and how it came about.
 
 config.json model.safetensors tokenizer.json   any token classifier
-casing.safetensors                             the three vectors of case, and who uses which
+casing.safetensors                             the vectors of case, and who uses which
 training.json                                  encoder, data, settings, commit
 """
 

@@ -23,7 +23,8 @@ _CARD = """# {name} {version}
 
 Finds names of {types}. A BERT token classifier, fine-tuned from {encoder} ({encoder_licence}),
 quantized to int8. It keeps case: each piece of the encoder's uncased vocabulary has its Title and
-UPPER spelling.
+UPPER spelling. A sign (@ or #) with white space after it is another token than one that is joined
+to its word.
 
 Every figure below stands in `manifest.json` beside this card. DIR is the folder of the data sets.
 
