@@ -16,10 +16,10 @@ from gateway.wire import model_answer, models_answer
 
 _MODEL: Final = {
     "name": "ner-en",
-    "live_version": "4",
+    "live_version": "5",
     "versions": [
         {
-            "version": "4",
+            "version": "5",
             "state": "READY",
             "detail": "",
             "live": True,
