@@ -12,6 +12,7 @@ _NAME = _ENVIRONMENT["FAKE_NAME"]
 _JOURNAL = Path(_ENVIRONMENT["FAKE_JOURNAL"])
 _MANNER = _ENVIRONMENT["FAKE_MANNER"]  # clean, stubborn, dies, dies-draining
 _DEAD = 3
+_LOOKS_S = 0.05
 
 
 class _Readiness(http.server.BaseHTTPRequestHandler):
@@ -47,7 +48,9 @@ def main() -> None:
     if port := _ENVIRONMENT.get("FAKE_PORT"):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), _Readiness)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    ended.wait()
+    # A signal just before a wait without end would wake nobody; the services have asyncio's pipe.
+    while not ended.wait(_LOOKS_S):
+        pass
     _note("ended")
     sys.exit(_DEAD if _MANNER == "dies-draining" else 0)
 
