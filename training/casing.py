@@ -4,10 +4,10 @@ An uncased encoder cannot see that "Apple" is a name and "apple" a fruit. Each p
 vocabulary is therefore joined by its Title and UPPER spellings. A spelling shares the vector of its
 piece and adds the vector of its case, so that a few vectors are new and none is untrained.
 
-WordPiece forgets white space, so that "@name", an address, and "@ name", a name that somebody is
-told to be at, are the same to it. A sign that stands apart from what follows is therefore a token
-of its own as well: the tokenizer writes it in its full width, which takes no room of its own in a
-text, and it adds the vector of signs that stand apart.
+WordPiece forgets white space, so that "@name" and "@ name" are the same to it, which corpora of
+tweets label differently. A sign that stands apart from what follows is therefore a token of its own
+as well: the tokenizer writes it in full width, one character for one, and it adds the vector of
+signs that stand apart.
 """
 
 import json
