@@ -36,6 +36,7 @@ from training.silver_command import add_silver_options, run_silver
 from training.speed import MEASURED_S
 from training.speed_command import run_speed
 from training.study import SearchRefused
+from training.teachers_options import teachers_parser
 from training.temperature import calibrate
 from training.tracking import TrackingFailed
 from training.training_state import StateInvalid
@@ -143,11 +144,14 @@ def parser() -> argparse.ArgumentParser:
         " and thrown away",
     )
     _add_search(add("search", parents=[data, recipe], help="try recipes; keep the best"))
+    asked = teachers_parser()
     add_ask_options(
-        add("ask", parents=[data], help="what teachers think of each sentence, for --answers")
+        add(
+            "ask", parents=[data, asked], help="what teachers think of each sentence, for --answers"
+        )
     )
     add_silver_options(
-        add("silver", parents=[data], help="bare text to a set that teachers have labelled")
+        add("silver", parents=[data, asked], help="bare text to a set that teachers have labelled")
     )
     _add_docred(add("docred", parents=[model], help="files of DocRED to a labelled set"))
     return root

@@ -16,6 +16,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
@@ -24,6 +25,7 @@ from tqdm import tqdm
 from training.checkpoint import load_record, load_tokenizer
 from training.data import Answer, Corpus, Example
 from training.distillation import Teachers
+from training.recognition import pad
 
 _DIGEST_BYTES = 16
 _TOKENS_AT_A_TIME = 4096
@@ -128,14 +130,11 @@ def ask(
     by_digest: dict[bytes, Answer] = {}
     with tqdm(total=len(texts), unit="text", mininterval=5.0) as progress:
         for batch in _batches(texts, tokenizer, most_tokens):
-            tokens = max(len(ids) for _, ids in batch)
-            ids = torch.zeros((len(batch), tokens), dtype=torch.int64)
-            mask = torch.zeros_like(ids)
-            for row, (_, row_ids) in enumerate(batch):
-                ids[row, : len(row_ids)] = torch.tensor(row_ids)
-                mask[row, : len(row_ids)] = 1
+            ids, mask = (
+                torch.from_numpy(array).to(where) for array in pad([row for _, row in batch])
+            )
             with torch.autocast(where.type, torch.bfloat16, enabled=bfloat16):
-                mean = teachers.targets(ids.to(where), mask.to(where))
+                mean = teachers.targets(ids, mask)
             rows = mean.cpu().numpy().astype(np.float16)
             for row, (text, row_ids) in zip(rows, batch, strict=True):
                 by_digest[_digest(text)] = row[1 : len(row_ids) - 1].copy()
@@ -154,12 +153,12 @@ def vocabulary_of(tokenizer: Tokenizer) -> str:
 
 def _batches(
     texts: Sequence[str], tokenizer: Tokenizer, most_tokens: int
-) -> Iterator[list[tuple[str, list[int]]]]:
+) -> Iterator[list[tuple[str, NDArray[np.int64]]]]:
     encoded = [
-        (text, encoding.ids[:most_tokens])
+        (text, np.array(encoding.ids[:most_tokens], np.int64))
         for text, encoding in zip(texts, tokenizer.encode_batch(list(texts)), strict=True)
     ]
-    batch: list[tuple[str, list[int]]] = []
+    batch: list[tuple[str, NDArray[np.int64]]] = []
     for entry in sorted(encoded, key=lambda entry: len(entry[1]), reverse=True):
         if batch and (len(batch) + 1) * len(batch[0][1]) > _TOKENS_AT_A_TIME:
             yield batch

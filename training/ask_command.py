@@ -12,14 +12,11 @@ from training.recipe import Recipe, device_of
 
 
 def add_ask_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what the command is told beside the data.
+    """Adds what the command is told beside the data and of the teachers.
 
     Args:
         parser: of the command.
     """
-    parser.add_argument(
-        "--teachers", nargs="+", required=True, metavar="RUN", help="trained checkpoints"
-    )
     parser.add_argument("--into", type=Path, required=True, metavar="FILE", help="gets the answers")
     parser.add_argument(
         "--most-tokens",
@@ -27,9 +24,6 @@ def add_ask_options(parser: argparse.ArgumentParser) -> None:
         default=Recipe().most_tokens,
         help="of a sentence; longer are cut",
     )
-    parser.add_argument("--bfloat16", action="store_true", help="multiply in bfloat16")
-    parser.add_argument("--threads", type=int, default=2, help="cores to use")
-    parser.set_defaults(run=Path(), models=Path())
 
 
 def run_ask(place: Workplace, options: argparse.Namespace) -> None:

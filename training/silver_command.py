@@ -12,14 +12,11 @@ from training.silver import SURE, write_silver
 
 
 def add_silver_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what the command is told beside the data.
+    """Adds what the command is told beside the data and of the teachers.
 
     Args:
         parser: of the command.
     """
-    parser.add_argument(
-        "--teachers", nargs="+", required=True, metavar="RUN", help="trained checkpoints"
-    )
     parser.add_argument(
         "--into", type=Path, required=True, metavar="FOLDER", help="gets a folder for each set"
     )
@@ -30,9 +27,6 @@ def add_silver_options(parser: argparse.ArgumentParser) -> None:
         metavar="PROBABILITY",
         help="least of what is labelled; the rest is left open",
     )
-    parser.add_argument("--bfloat16", action="store_true", help="multiply in bfloat16")
-    parser.add_argument("--threads", type=int, default=2, help="cores to use")
-    parser.set_defaults(run=Path(), models=Path())
 
 
 def run_silver(place: Workplace, options: argparse.Namespace) -> None:

@@ -24,6 +24,12 @@ TEXTS = ("Tim Cook of Apple in Seoul", "Angela Merkel met McDonald", "New York t
 CPU = torch.device("cpu")
 
 
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    """The file that a student is told of."""
+    return tmp_path / "answers.safetensors"
+
+
 def corpus(*texts: str) -> Corpus:
     nothing = frozenset(ENTITY_TYPES)
     examples = [Example(str(i), text, (), nothing) for i, text in enumerate(texts)]
@@ -98,10 +104,14 @@ def test_a_sentence_with_other_names_has_no_answer(teachers: list[str], data: Pa
 
 
 def test_a_student_of_the_answers_comes_near_to_the_teachers(
-    encoder: Path, data: Path, teachers: list[str], tokenizer: Tokenizer, tmp_path: Path
+    encoder: Path,
+    data: Path,
+    teachers: list[str],
+    tokenizer: Tokenizer,
+    tmp_path: Path,
+    answers: Path,
 ) -> None:
     add_bare_set(data)
-    answers = tmp_path / "answers.safetensors"
     asked = ["ask", "--data", str(data), "--teachers", teachers[0], "--into", str(answers)]
     assert main([*asked, "--threads", "1"]) == 0
     corpora = [read_corpus(data, source, "train") for source in find_sets(data)]
@@ -136,9 +146,9 @@ def test_bare_text_that_nobody_was_asked_about_is_refused(
     data: Path,
     teachers: list[str],
     tmp_path: Path,
+    answers: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    answers = tmp_path / "answers.safetensors"
     ask([corpus("Bob")], teachers, most_tokens=64).write(answers)
     add_bare_set(data)
     assert run_fine_tune(encoder, data, tmp_path / "student", answers) == 1
@@ -151,9 +161,9 @@ def test_answers_about_other_tokens_are_refused(
     data: Path,
     teachers: list[str],
     tmp_path: Path,
+    answers: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    answers = tmp_path / "answers.safetensors"
     replace(ask([corpus("Bob")], teachers, most_tokens=64), vocabulary="another").write(answers)
     assert run_fine_tune(encoder, data, tmp_path / "student", answers) == 1
     assert "answers about other tokens than this encoder's" in capsys.readouterr().err
@@ -164,10 +174,10 @@ def test_a_file_of_something_else_is_refused(
     encoder: Path,
     data: Path,
     tmp_path: Path,
+    answers: Path,
     content: bytes,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    answers = tmp_path / "answers.safetensors"
     answers.write_bytes(content)
     assert run_fine_tune(encoder, data, tmp_path / "student", answers) == 1
     assert f"{answers}: no file of answers; `ask` writes one" in capsys.readouterr().err
