@@ -53,7 +53,12 @@ class Member:
         self.process = process = self._life.enter_context(
             started(folder, self.ports, self._module, **self._environment)
         )
-        await wait_until(lambda: f'"{self._module}_listening"' in process.said())
+        await wait_until(lambda: self._listens(process))
+
+    def _listens(self, process: Process) -> bool:
+        said = process.said()
+        assert process.process.poll() is None, said
+        return f'"{self._module}_listening"' in said
 
     async def kill(self) -> None:
         """Takes it away: kill -9."""

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import httpx
 import psutil
 
-from nerve.ports import Listener, find_free
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 _HOST = "127.0.0.1"
@@ -88,7 +88,7 @@ class Process:
 
 def free_ports() -> Ports:
     """Ports on which nobody listens now."""
-    return Ports(*(found.port for found in find_free(*[Listener(_HOST, 0, "")] * 3)))
+    return Ports(free_port(), free_port(), free_port())
 
 
 def until(condition: Callable[[], bool], process: Process | None = None) -> None:

@@ -16,8 +16,8 @@ import httpx
 import pytest
 import yaml
 
-from nerve.ports import Listener, find_free
-from tests.e2e.stack import ROOT, WAIT_S, Ports, Process, answers, serving, until
+from tests.e2e.stack import ROOT, WAIT_S, Ports, Process, answers, free_ports, serving, until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -80,14 +80,14 @@ def _configuration(folder: Path, ports: Ports) -> Path:
 
 @contextmanager
 def _prometheus(folder: Path, ports: Ports) -> Iterator[httpx.Client]:
-    (found,) = find_free(Listener("127.0.0.1", 0, ""))
+    port = free_port()
     command = [
         _tool("prometheus"),
         f"--config.file={_configuration(folder, ports)}",
         f"--storage.tsdb.path={folder / 'tsdb'}",
-        f"--web.listen-address=127.0.0.1:{found.port}",
+        f"--web.listen-address=127.0.0.1:{port}",
     ]
-    url = f"http://127.0.0.1:{found.port}"
+    url = f"http://127.0.0.1:{port}"
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
@@ -154,7 +154,6 @@ def test_what_both_services_expose_is_documented(stack: Process) -> None:
 def test_an_alert_fires_when_a_service_is_gone(tmp_path: Path, name: str) -> None:
     """Its expression, as shipped, holds once nothing listens at the targets."""
     (alert,) = (alert for alert in _alerts() if alert["alert"] == name)
-    (found,) = find_free(Listener("127.0.0.1", 0, ""))
-    nobody = Ports(found.port, found.port, found.port)
+    nobody = free_ports()
     with _prometheus(tmp_path, nobody) as prometheus:
         until(lambda: _finds(prometheus, alert["expr"]))

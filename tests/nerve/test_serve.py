@@ -10,8 +10,9 @@ import pytest
 
 from nerve import settings
 from nerve.lifecycle import Service
-from nerve.ports import Listener, PortTaken, find_free
+from nerve.ports import Listener, PortTaken
 from nerve.serve import Launch, Plan, Supervisor, announcement, plan
+from tests.ports import free_port
 
 _HERE = Path(__file__).parent
 _FREE = Listener("127.0.0.1", 0, "X")
@@ -25,7 +26,7 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self._journal = folder / "journal"
-        (self._gateway,) = find_free(_FREE)
+        self._gateway = replace(_FREE, port=free_port())
 
     def supervisor(
         self,
@@ -183,8 +184,7 @@ def test_the_gateway_is_tied_to_the_inference_service(monkeypatch: pytest.Monkey
 
 
 def test_two_services_on_one_port_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    (free,) = find_free(_FREE)
-    port = str(free.port)
+    port = str(free_port())
     monkeypatch.setenv("GATEWAY_PORT", port)
     monkeypatch.setenv("INFERENCE_PORT", port)
     with pytest.raises(PortTaken, match="INFERENCE_PORT moves it"):
