@@ -42,19 +42,38 @@ class Answers:
     teachers: tuple[str, ...]  # the commands that trained them
     vocabulary: str  # digest of the tokenizer
     by_digest: dict[bytes, Answer]
-    sha256: str = ""  # of the file
+    sha256: str = ""  # of each file
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, first: Path, *more: Path) -> Self:
         """Reads what `write` wrote.
 
         Args:
-            path: the file.
+            first: a file.
+            more: files about other texts, or about the same: the last that knows a text is right.
 
         Raises:
-            FileNotFoundError: there is none.
-            AnswersInvalid: it is another kind of file.
+            FileNotFoundError: a file is missing.
+            AnswersInvalid: one is of another kind, or about other tokens than the first.
         """
+        together = cls._load(first)
+        for path in more:
+            part = cls._load(path)
+            if part.vocabulary != together.vocabulary:
+                raise AnswersInvalid(
+                    f"{path}: answers about other tokens than those of {first}: ask teachers of"
+                    " one vocabulary"
+                )
+            together = cls(
+                tuple(dict.fromkeys(together.teachers + part.teachers)),
+                together.vocabulary,
+                together.by_digest | part.by_digest,
+                f"{together.sha256} {part.sha256}",
+            )
+        return together
+
+    @classmethod
+    def _load(cls, path: Path) -> Self:
         try:
             with safe_open(path, "pt") as file:
                 about = file.metadata() or {}
@@ -123,19 +142,14 @@ def ask(
     Raises:
         CheckpointInvalid: a folder is not a checkpoint.
     """
-    where = torch.device(device)
-    teachers = Teachers.load(folders, where)
+    teachers = Teachers.load(folders, torch.device(device), bfloat16=bfloat16)
     tokenizer = load_tokenizer(Path(folders[0]))
     texts = list(dict.fromkeys(e.text for corpus in corpora for e in corpus.examples))
     by_digest: dict[bytes, Answer] = {}
     with tqdm(total=len(texts), unit="text", mininterval=5.0) as progress:
         for batch in _batches(texts, tokenizer, most_tokens):
-            ids, mask = (
-                torch.from_numpy(array).to(where) for array in pad([row for _, row in batch])
-            )
-            with torch.autocast(where.type, torch.bfloat16, enabled=bfloat16):
-                mean = teachers.targets(ids, mask)
-            rows = mean.cpu().numpy().astype(np.float16)
+            ids, mask = map(torch.from_numpy, pad([row for _, row in batch]))
+            rows = teachers.targets(ids, mask).cpu().numpy().astype(np.float16)
             for row, (text, row_ids) in zip(rows, batch, strict=True):
                 by_digest[_digest(text)] = row[1 : len(row_ids) - 1].copy()
             progress.update(len(batch))

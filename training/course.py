@@ -198,7 +198,7 @@ def new_course(
         AnswersInvalid: the answers are of other tokens.
     """
     started_s = time.monotonic()
-    answers = Answers.load(Path(recipe.answers)) if recipe.answers else None
+    answers = Answers.load(*map(Path, recipe.answers)) if recipe.answers else None
     corpora = answers.beside(corpora) if answers else corpora
     _check_taught(recipe, corpora)
     torch.manual_seed(recipe.seed)
@@ -206,8 +206,8 @@ def new_course(
     beginning = beginning_of(recipe)
     if answers and answers.vocabulary != vocabulary_of(beginning.tokenizer):
         raise AnswersInvalid(
-            f"{recipe.answers}: answers about other tokens than this encoder's: ask teachers of its"
-            " vocabulary"
+            f"{', '.join(recipe.answers)}: answers about other tokens than this encoder's: ask"
+            " teachers of its vocabulary"
         )
     steps = sum(count_batches(corpora, recipe, epoch) for epoch in range(1, recipe.epochs + 1))
     return Course(
@@ -234,7 +234,7 @@ def _check_taught(recipe: Recipe, corpora: Sequence[Corpus]) -> None:
         unasked = [example for example in corpus.examples if not example.answers]
         if unasked:
             raise DataInvalid(
-                f"{unasked[0].place}: {recipe.answers} has no answer to this text, nor to"
+                f"{unasked[0].place}: no answer to this text in {', '.join(recipe.answers)}, nor to"
                 f" {len(unasked) - 1} more of {corpus.source.name}: ask about this set as well"
             )
 

@@ -24,14 +24,17 @@ class Teachers:
     """Trained networks that are asked together; their weights never move."""
 
     networks: Sequence[Network]
+    device: torch.device
+    bfloat16: bool
 
     @classmethod
-    def load(cls, folders: Sequence[str], device: torch.device) -> Self:
+    def load(cls, folders: Sequence[str], device: torch.device, *, bfloat16: bool = False) -> Self:
         """Reads checkpoints.
 
         Args:
             folders: of `training.checkpoint`; of the vocabulary that is trained with.
             device: where they are asked.
+            bfloat16: multiply in it; probabilities and their mean stay float32.
 
         Raises:
             CheckpointInvalid: a folder is not a checkpoint.
@@ -39,19 +42,22 @@ class Teachers:
         networks = [load_cased(Path(folder)) for folder in folders]
         for network in networks:
             network.to(device)  # type: ignore[arg-type]  # the wrapper's annotation loses self
-        return cls(networks)
+        return cls(networks, device, bfloat16)
 
     def targets(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The mean of the teachers' distributions.
 
         Args:
-            ids: int64 [batch, tokens].
+            ids: int64 [batch, tokens], on any device.
             mask: int64 [batch, tokens], 0 for padding.
 
         Returns:
-            Probabilities, float32 [batch, tokens, labels], all 0 for padding.
+            Probabilities, float32 [batch, tokens, labels], all 0 for padding; on the teachers'
+            device.
         """
-        with torch.no_grad():
+        ids, mask = ids.to(self.device), mask.to(self.device)
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+        with torch.no_grad(), autocast:
             distributions = [
                 network(input_ids=ids, attention_mask=mask).logits.float().softmax(-1)
                 for network in self.networks

@@ -81,8 +81,7 @@ class Learner:
     def _targets(self, batch: Batch, ids: Tensor, mask: Tensor) -> Tensor | None:
         """What teachers say of a batch: those that are here, else those that were asked before."""
         if self.teachers:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-                return self.teachers.targets(ids, mask)
+            return self.teachers.targets(ids, mask)
         return None if batch.targets is None else batch.targets.to(self.device)
 
     def _parts(self) -> dict[str, Any]:
@@ -111,7 +110,9 @@ def new_learner(network: Network, recipe: Recipe, steps: int) -> Learner:
         optimizer,
         new_schedule(optimizer, steps, recipe.warmup_share),
         AveragedWeights(network, recipe.average_decay) if recipe.average_decay else None,
-        Teachers.load(recipe.teachers, device) if recipe.teachers else None,
+        Teachers.load(recipe.teachers, device, bfloat16=recipe.bfloat16)
+        if recipe.teachers
+        else None,
         recipe.teachers_share,
         device,
         recipe.bfloat16,

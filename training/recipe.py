@@ -22,7 +22,7 @@ class Recipe:
     replaced_share: float = 0.0  # of the examples with names, those that get other names
     average_decay: float = 0.0  # of the moving average of the weights, below 1; 0: none is taken
     teachers: tuple[str, ...] = ()  # folders of checkpoints whose mean is learned too
-    answers: str = ""  # file of what teachers answered when they were asked before, in their place
+    answers: tuple[str, ...] = ()  # files of what teachers answered before, in their place
     teachers_share: float = 0.5  # of the loss, [0, 1]; the rest is the annotation's
     patience: int = 0  # epochs without a better mean dev F1 that end the run; 0: none ever do
     seed: int = 20240607

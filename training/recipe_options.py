@@ -10,7 +10,7 @@ from training.network import encoder_name
 from training.recipe import Recipe
 
 # Settings that are paths of this machine, and what stands for them in a written command.
-_PATHS = {"begin_with": "RUN", "answers": "ANSWERS"}
+_PATHS = {"begin_with": "RUN", "answers": "ANSWERS", "teachers": "TEACHER"}
 # Always written, so that a command stays true when a default changes.
 _ALWAYS_WRITTEN = frozenset({"epochs", "batch_size", "learning_rate", "seed", "threads"})
 
@@ -59,9 +59,10 @@ def recipe_parser() -> argparse.ArgumentParser:
     )
     taught.add_argument(
         "--answers",
+        nargs="+",
         metavar="FILE",
         help="what teachers answered: `ask` writes it; in place of teachers that are asked again"
-        " in every step",
+        " in every step; of several files the last that knows a sentence is right",
     )
     parser.add_argument("--teachers-share", type=float, help="of the loss; default: a half")
     parser.add_argument(
@@ -100,8 +101,9 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     base = read_best(study).recipe if study else Recipe()
     names = {field.name for field in fields(Recipe)}
     given: dict[str, Any] = {k: v for k, v in vars(options).items() if k in names}
-    if "teachers" in given:
-        given["teachers"] = tuple(given["teachers"])  # a list, which a recipe must not hold
+    for name, value in given.items():
+        if isinstance(value, list):  # which a recipe must not hold
+            given[name] = tuple(value)
     return replace(base, **given)
 
 
@@ -121,9 +123,9 @@ def command_of(recipe: Recipe) -> str:
 
 
 def _written(name: str, value: object) -> str:
-    """A value on the command line; folders are of this machine, their number is the recipe's."""
+    """A value on the command line; paths are of this machine, their number is the recipe's."""
     if isinstance(value, tuple):
-        return " ".join(f"TEACHER{i}" for i in range(1, len(value) + 1))
+        return " ".join(f"{_PATHS[name]}{i}" for i in range(1, len(value) + 1))
     if name == "encoder":
         return encoder_name(str(value))
     return _PATHS.get(name, str(value))

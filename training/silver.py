@@ -40,7 +40,6 @@ class TeachersScorer:
     """Runs teachers as one network: the logarithms of their mean."""
 
     teachers: Teachers
-    bfloat16: bool
 
     def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scores every label for every token.
@@ -52,11 +51,7 @@ class TeachersScorer:
         Returns:
             Logarithms of probabilities, float32 [batch, tokens, labels].
         """
-        device = self.teachers.networks[0].device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
-            mean = self.teachers.targets(
-                torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
-            )
+        mean = self.teachers.targets(torch.from_numpy(ids), torch.from_numpy(mask))
         logarithms: NDArray[np.float32] = mean.clamp_min(_LEAST_PROBABILITY).log().cpu().numpy()
         return logarithms
 
@@ -95,7 +90,7 @@ def write_silver(
             )
     recognizer = Recognizer(
         Tokenizer(load_tokenizer(Path(folders[0])), WINDOW_TOKENS),
-        TeachersScorer(Teachers.load(folders, torch.device(device)), bfloat16),
+        TeachersScorer(Teachers.load(folders, torch.device(device), bfloat16=bfloat16)),
         Decoder(LABELS),
     )
     by = {"teachers": [load_record(Path(folder)).command for folder in folders], "sure": sure}

@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from training.__main__ import main
-from training.answers import Answers, ask
+from training.answers import Answers, AnswersInvalid, ask
 from training.batches import collate, encode, join
 from training.checkpoint import load_record
 from training.data import ENTITY_TYPES, Corpus, Example, SourceSet, find_sets, read_corpus
@@ -55,6 +55,33 @@ def test_each_answer_is_what_the_teachers_say_of_the_text(
         ((start, answer),) = example.answers
         assert start == 0
         np.testing.assert_allclose(answer, said(teachers, tokenizer, example.text), atol=1e-3)
+
+
+def test_of_several_files_the_last_that_knows_a_text_is_right(
+    teachers: list[str], tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    older, newer = tmp_path / "older", tmp_path / "newer"
+    ask([corpus(*TEXTS[:2])], teachers[:1], most_tokens=64).write(older)
+    ask([corpus(*TEXTS[1:3])], teachers[1:], most_tokens=64).write(newer)
+    answers = Answers.load(older, newer)
+    assert answers.teachers == ("train teacher 0", "train teacher 1")
+    assert answers.sha256 == f"{Answers.load(older).sha256} {Answers.load(newer).sha256}"
+    knowing = (teachers[:1], teachers[1:], teachers[1:])
+    [answered] = answers.beside([corpus(*TEXTS[:3])])
+    for example, teacher in zip(answered.examples, knowing, strict=True):
+        ((_, answer),) = example.answers
+        np.testing.assert_allclose(answer, said(teacher, tokenizer, example.text), atol=1e-3)
+
+
+def test_files_of_answers_about_unlike_tokens_are_refused(
+    teachers: list[str], tmp_path: Path
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    asked = ask([corpus("Bob")], teachers, most_tokens=64)
+    asked.write(one)
+    replace(asked, vocabulary="another").write(other)
+    with pytest.raises(AnswersInvalid, match=f"{other}: answers about other tokens than"):
+        Answers.load(one, other)
 
 
 def test_a_passage_keeps_the_answers_to_its_sentences(
@@ -117,7 +144,7 @@ def test_a_student_of_the_answers_comes_near_to_the_teachers(
     corpora = [read_corpus(data, source, "train") for source in find_sets(data)]
     recipe = Recipe(
         encoder=str(encoder),
-        answers=str(answers),
+        answers=(str(answers),),
         epochs=8,
         batch_size=8,
         learning_rate=3e-3,
@@ -138,7 +165,8 @@ def test_a_student_of_the_answers_comes_near_to_the_teachers(
 
 
 def test_the_command_that_is_kept_names_no_path_of_this_machine() -> None:
-    assert " --answers ANSWERS " in command_of(Recipe(answers="/home/me/answers"))
+    recipe = Recipe(answers=("/home/me/answers", "/home/me/more"))
+    assert " --answers ANSWERS1 ANSWERS2 " in command_of(recipe)
 
 
 def test_bare_text_that_nobody_was_asked_about_is_refused(
@@ -153,7 +181,7 @@ def test_bare_text_that_nobody_was_asked_about_is_refused(
     add_bare_set(data)
     assert run_fine_tune(encoder, data, tmp_path / "student", answers) == 1
     error = capsys.readouterr().err
-    assert f"bare/train.jsonl:1: {answers} has no answer to this text, nor to 4 more" in error
+    assert f"bare/train.jsonl:1: no answer to this text in {answers}, nor to 4 more" in error
 
 
 def test_answers_about_other_tokens_are_refused(

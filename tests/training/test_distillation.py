@@ -33,6 +33,14 @@ def test_the_targets_are_the_mean_of_the_distributions(teachers: list[str]) -> N
     assert torch.allclose(both.sum(-1), MASK.float())
 
 
+def test_teachers_multiply_in_bfloat16_when_they_are_told_to(teachers: list[str]) -> None:
+    exact = Teachers.load(teachers, torch.device("cpu")).targets(IDS, MASK)
+    near = Teachers.load(teachers, torch.device("cpu"), bfloat16=True).targets(IDS, MASK)
+    assert near.dtype == torch.float32
+    assert not torch.equal(near, exact)
+    assert torch.allclose(near, exact, atol=0.05)
+
+
 def test_a_pupil_comes_near_to_its_teacher(
     encoder: Path, data: Path, teachers: list[str], tokenizer: Tokenizer, tmp_path: Path
 ) -> None:

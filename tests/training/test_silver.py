@@ -106,7 +106,7 @@ def test_a_text_without_a_token_has_no_spans(serving: ServingTokenizer) -> None:
 def test_the_scores_are_of_the_teachers_mean(teachers: list[str]) -> None:
     loaded = Teachers.load(teachers, torch.device("cpu"))
     ids, mask = np.array([[2, 5, 6, 3]]), np.ones((1, 4), np.int64)
-    found = TeachersScorer(loaded, bfloat16=False).run(ids, mask)
+    found = TeachersScorer(loaded).run(ids, mask)
     expected = loaded.targets(torch.from_numpy(ids), torch.from_numpy(mask))
     np.testing.assert_allclose(np.exp(found), expected.numpy(), rtol=1e-5, atol=1e-8)
 
