@@ -107,7 +107,8 @@ class GuardedConnection(HttpToolsProtocol):
         self._phase = _HEAD
         self._deadline_s = 0.0
         self._chunk_bytes = 0  # last received
-        self._head_bytes = 0  # received since the head began, what precedes it in a chunk included
+        # Received since the head began, what precedes it in a chunk included: none only outside.
+        self._head_bytes = 0
         self._refusal = Reason.MALFORMED_HTTP
         self._stall: _Stall | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -153,7 +154,7 @@ class GuardedConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins, perhaps behind a request that is still being answered."""
         self._unset_keepalive_if_required()  # an answer within this chunk may have set it
-        if self._phase is not _HEAD:
+        if self._phase is not _HEAD or self._head_bytes == 0:
             self._begin_head()
         super().on_message_begin()
 
@@ -200,8 +201,8 @@ class GuardedConnection(HttpToolsProtocol):
         """Wait for nothing but the answer; if it was given before the body's end, for a head."""
         super().on_message_complete()
         if self.cycle.response_complete:
-            self._chunk_bytes = 0
-            self._begin_head()
+            self._head_bytes = 0  # until it begins, perhaps in this chunk
+            self._expect(_HEAD, self._limits.header_timeout_s)
         else:
             self._phase = _ANSWER
 

@@ -12,7 +12,16 @@ _MOST_HEAD_BYTES: Final = 1024
 _END: Final = b"\r\n\r\n"
 
 # Other ones in each request, or not to be kept beyond it.
-_NOT_KEPT: Final = frozenset({b"x-request-id", b"traceparent", b"authorization", b"cookie"})
+_NOT_KEPT: Final = frozenset(
+    {
+        b"x-request-id",
+        b"traceparent",
+        b"authorization",
+        b"proxy-authorization",
+        b"x-api-key",
+        b"cookie",
+    }
+)
 
 
 class KnownHeads:

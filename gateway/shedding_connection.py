@@ -25,6 +25,7 @@ _METHOD: Final = b"POST"
 _VERSION: Final = "1.1"
 _PATH: Final = "/v1/entities"
 _URL: Final = _PATH.encode()
+_REQUEST_LINE: Final = f"POST {_PATH} HTTP/{_VERSION}\r\n".encode()
 # Fields with a say in the answer that only the app knows how to follow; chunked bodies may have
 # fields behind them, which must not become those of the head.
 _FOR_THE_APP: Final = frozenset({b"origin", b"expect", b"content-encoding", b"transfer-encoding"})
@@ -143,8 +144,8 @@ class SheddingConnection(GuardedConnection):
         return True
 
     def _learn(self, data: bytes) -> None:
-        """Know the head again, if a request was refused."""
-        if self._refused_body_bytes is not None:
+        """Know the head again, if a request was refused that began with the chunk."""
+        if self._refused_body_bytes is not None and data.startswith(_REQUEST_LINE):
             names = (name for name, _ in self.headers)
             self._shedding.known_heads.learn(data, names, self._refused_body_bytes)
 

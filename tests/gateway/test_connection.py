@@ -239,6 +239,17 @@ async def test_an_unfinished_field_takes_a_bounded_memory(http: httpx.AsyncClien
         assert (await answering).statuses in ([431], [])  # the reset may overtake the answer
 
 
+async def test_a_head_behind_a_body_that_nobody_read_is_counted_from_its_beginning(
+    http: httpx.AsyncClient,
+) -> None:
+    """The body's request is answered before it has come whole: its end is in the head's chunk."""
+    async with connected(http) as caller:
+        await caller.send(b"POST /nope HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n")
+        assert await caller.reader.readuntil(b"}")
+        await caller.send(b"0123456789GET /healthz HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 8192)
+        assert (await caller.answer()).statuses == [431]
+
+
 async def test_a_head_at_the_limit_is_taken(http: httpx.AsyncClient) -> None:
     fields = {f"x-{n}": "a" for n in range(40)}
     assert (await http.get("/healthz", headers={**fields, "x-a": "a" * 7000})).status_code == 200
