@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +45,20 @@ def test_a_text_without_words_has_one_empty_column(text: str) -> None:
     assert not has_words(text)
 
 
+@pytest.mark.parametrize("part", ["a ", " ", " ."])
+def test_whether_a_long_text_has_words_is_said_without_taking_it_apart(part: str) -> None:
+    """Only a text that inference has taken, which bounds them, is worth a list of its words."""
+    text = part * 100_000
+    tracemalloc.start()
+    try:
+        if not has_words(text):
+            align(text, [])
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 10_000
+
+
 def test_a_word_of_two_entities_takes_the_first_and_the_second_still_begins() -> None:
     text = "Bonn,Kiel Ost"
     entities = [LabelledSpan(0, 4, "LOC"), LabelledSpan(5, 13, "LOC")]
@@ -59,7 +75,7 @@ def test_neighbouring_entities_each_begin() -> None:
     assert align(text, entities).tags == "B-LOC B-LOC "
 
 
-_TEXTS = st.text(st.sampled_from("aB,?. :;!()[]\n\té😀"), max_size=40)
+_TEXTS = st.text(st.sampled_from("aB,?. :;!()[]\n\t\x1c\xa0é😀"), max_size=40)
 
 
 @given(_TEXTS)
@@ -97,3 +113,4 @@ def test_the_words_are_those_of_the_demos_rule(text: str) -> None:
     for removed in ",?.:;!()[]":
         kept = kept.replace(removed, "")
     assert [word.text for word in words_of(text)] == kept.strip().split(" ")
+    assert has_words(text) == bool(kept.strip())
