@@ -63,9 +63,14 @@ class RecognitionStream:
         return await self._write(pb.RecognizeStreamRequest(item=item))
 
     async def done_writing(self) -> None:
-        """Say that no further item comes."""
-        if not self._call.done():
+        """Say that no further item comes; if that cannot be said any more, `read` raises why."""
+        if self._call.done():
+            return
+        try:
             await self._call.done_writing()
+        except asyncio.CancelledError:
+            if not self._is_cut():
+                raise
 
     async def read(self) -> pb.RecognizeStreamResponse:
         """Wait for the next answer.
@@ -79,6 +84,10 @@ class RecognitionStream:
             if error.details() == _ENDED_UNDER_WRITE:
                 raise GatewayError(Reason.INFERENCE_UNAVAILABLE, _ENDED) from error
             raise error_from_call(error, self._request_id) from error
+        except asyncio.CancelledError:
+            if not self._is_cut():
+                raise
+            raise GatewayError(Reason.INFERENCE_UNAVAILABLE, _ENDED) from None
         if not isinstance(response, pb.RecognizeStreamResponse):
             raise GatewayError(Reason.INTERNAL, INTERNAL_DETAIL)
         return response
@@ -92,4 +101,16 @@ class RecognitionStream:
             await self._call.write(message)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return False
+        except asyncio.CancelledError:
+            if not self._is_cut():
+                raise
+            return False
         return True
+
+    def _is_cut(self) -> bool:
+        """Whether the call was cancelled under the task that waits for it, and not with it.
+
+        So it ends when its channel is closed, and gRPC raises what looks like the task's own end.
+        """
+        task = asyncio.current_task()
+        return self._call.cancelled() and task is not None and not task.cancelling()

@@ -91,6 +91,7 @@ class ScriptedInference(pb_grpc.EntityRecognizerServicer):
         arrived: set when a call comes.
         cancelled: set when a call is cancelled.
         port: TCP port; the same after a restart.
+        credentials: for TLS; None: in the clear.
     """
 
     def __init__(self) -> None:
@@ -121,6 +122,7 @@ class ScriptedInference(pb_grpc.EntityRecognizerServicer):
         self.arrived = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.port = 0
+        self.credentials: grpc.ServerCredentials | None = None
         self._health: Any = None
         self._server: grpc.aio.Server | None = None
 
@@ -130,7 +132,11 @@ class ScriptedInference(pb_grpc.EntityRecognizerServicer):
         self._health = health_aio.HealthServicer()
         pb_grpc.add_EntityRecognizerServicer_to_server(self, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        address = f"127.0.0.1:{self.port}"
+        if self.credentials is None:
+            self.port = self._server.add_insecure_port(address)
+        else:
+            self.port = self._server.add_secure_port(address, self.credentials)
         await self._server.start()
         await self.set_health(SERVING)
 

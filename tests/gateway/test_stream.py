@@ -3,15 +3,19 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import repeat
+from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 
+from gateway import client
 from gateway.settings import GatewaySettings
 from protos.ner.v1 import entity_recognizer_pb2 as pb
+from tests.certificates import Authority
 from tests.duplex import Duplex, duplex
 from tests.gateway.conftest import Serve
 from tests.gateway.polling import until
@@ -240,6 +244,56 @@ async def test_when_inference_goes_away_the_stream_says_so_and_ends(
         assert "line" not in last
         assert await caller.line() == {}
         await until(lambda: _nothing_pending(http), _LIMIT_S)
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["plain", "intercepted"])
+@pytest.mark.parametrize("lines", [2, _PENDING + 1], ids=["silent", "at the window's end"])
+async def test_a_stream_that_outlives_the_old_certificates_says_so_and_ends(
+    serve: Serve,
+    settings: GatewaySettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    signed: bool,
+    lines: int,
+) -> None:
+    """Closing the old channel cancels its calls, which is not the cancelling of their tasks."""
+    monkeypatch.setattr(client, "_OLD_CALLS_S", 0.1)
+    authority = Authority(tmp_path, "ours")
+    token = tmp_path / "token"
+    token.write_text("any")
+    async with _secured(authority) as inference:
+        inference.script = _wait_for_word
+        changed = {
+            "inference_target": f"dns:///localhost:{inference.port}",
+            "inference_ca_file": authority.file,
+            "inference_token_file": token if signed else None,
+            "stream_idle_timeout_s": 1.0,
+        }
+        async with serve(settings.model_copy(update=changed)) as http, _duplex(http) as caller:
+            await caller.send(b"".join(_line(number, "wait") for number in range(lines)))
+            await caller.head()
+            await until(lambda: _has_pending(http, min(lines, _PENDING)), _LIMIT_S)
+            more = Authority(tmp_path, "new").file.read_bytes()
+            authority.file.write_bytes(authority.file.read_bytes() + more)
+            async with asyncio.timeout(_LIMIT_S):
+                last = await caller.line()
+                assert last["error"]["reason"] == "INFERENCE_UNAVAILABLE"
+                assert await caller.line() == {}
+            await until(lambda: _nothing_pending(http), _LIMIT_S)
+
+
+@asynccontextmanager
+async def _secured(authority: Authority) -> AsyncIterator[ScriptedInference]:
+    """An inference service with a certificate of this authority."""
+    issued = authority.issue("inference")
+    pair = (issued.key.read_bytes(), issued.certificate.read_bytes())
+    inference = ScriptedInference()
+    inference.credentials = grpc.ssl_server_credentials([pair])
+    await inference.start()
+    try:
+        yield inference
+    finally:
+        await inference.stop()
 
 
 async def test_without_inference_a_stream_is_refused_with_a_problem(serve: Serve) -> None:
