@@ -1,5 +1,6 @@
 """Spans of the gateway: a request, and each of its calls to the inference service."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -112,6 +113,9 @@ class _UnaryUnary(_Calls, UnaryUnary):
         code = grpc.StatusCode.CANCELLED
         try:
             code = await call.code()  # waits for the end, and raises nothing that the call does
+        except asyncio.CancelledError:
+            call.cancel()  # it was only waited for: gRPC would let it go on
+            raise
         finally:
             span.end({"rpc.grpc.status_code": code.value[0]}, failed=code is not grpc.StatusCode.OK)
         return call

@@ -12,6 +12,7 @@ import uvicorn
 
 from gateway.__main__ import configure
 from gateway.settings import GatewaySettings
+from telemetry.tracing import Tracer
 from tests.gateway.scripted_inference import ScriptedInference
 
 
@@ -25,12 +26,12 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def _serve(
-    settings: GatewaySettings, tls: ssl.SSLContext | None = None
+    settings: GatewaySettings, tls: ssl.SSLContext | None = None, tracer: Tracer | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     # asyncio, unlike uvloop, leaves it off for listeners from outside: 40 ms a request.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = configure(settings)
+    config = configure(settings, tracer)
     config.timeout_graceful_shutdown = 1
     server = _Server(config)
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(30):
