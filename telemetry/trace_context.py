@@ -68,5 +68,10 @@ def parse(parent: str | None, state: str | None = None) -> TraceContext | None:
     trace_id, span_id = int(found[2], 16), int(found[3], 16)
     if not trace_id or not span_id:
         return None
-    kept = state if state and len(state) <= _MOST_STATE_CHARS and state.isprintable() else ""
+    kept = state if state and _can_be_carried(state) else ""
     return TraceContext(trace_id, span_id, bool(int(found[4], 16) & _SAMPLED), kept)
+
+
+def _can_be_carried(state: str) -> bool:
+    """Whether gRPC takes it as metadata, whose values are 0x20 to 0x7e."""
+    return len(state) <= _MOST_STATE_CHARS and state.isascii() and state.isprintable()

@@ -44,7 +44,7 @@ def test_a_later_version_is_read_as_far_as_it_is_known() -> None:
     assert (context.trace, context.sampled, context.state) == (_TRACE, True, "vendor=1")
 
 
-@pytest.mark.parametrize("state", [None, "", "a=1\r\nx: y", "a" * 513])
+@pytest.mark.parametrize("state", [None, "", "a=1\r\nx: y", "a" * 513, "a=é"])
 def test_a_state_that_cannot_be_carried_is_dropped(state: str | None) -> None:
     context = parse(f"00-{_TRACE}-{_SPAN}-00", state)
     assert context is not None
