@@ -46,6 +46,9 @@ class WatchedFiles(Generic[Value]):
         self._looking: Final = threading.Lock()
         self._next_look_s = clock() + LOOK_EVERY_S
         self._state = tuple(_state(path) for path in paths)
+        # Why the last reading failed. It is tried again at each look: a mode that is mended, or a
+        # process that has room for one more file again, changes no date.
+        self._refusal: str | None = None
         self._value = read()
 
     def current(self) -> Value:
@@ -61,15 +64,20 @@ class WatchedFiles(Generic[Value]):
         self._next_look_s = self._clock() + LOOK_EVERY_S
         # Before reading: a change while they are read is then seen at the next look.
         state = tuple(_state(path) for path in self._paths)
-        if state == self._state:
+        changed = state != self._state
+        if not changed and self._refusal is None:
             return
         self._state = state
         names = [str(path) for path in self._paths]
         try:
             self._value = self._read()
         except CredentialInvalid as error:
-            _LOG.error("files_refused", files=names, detail=f"{error}; the old ones stay in force")
+            if changed or self._refusal != str(error):
+                detail = f"{error}; the old ones stay in force"
+                _LOG.error("files_refused", files=names, detail=detail)
+            self._refusal = str(error)
         else:
+            self._refusal = None
             _LOG.info("files_read", files=names)
 
 

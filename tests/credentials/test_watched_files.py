@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from credentials.errors import CredentialInvalid
 from credentials.watched_files import LOOK_EVERY_S, WatchedFiles, read_bytes
@@ -22,6 +23,7 @@ class _Reading:
     def __init__(self, folder: Path) -> None:
         self.paths = (folder / "a", folder / "b")
         self.count = 0
+        self.permitted = True
 
     def write(self, a: str, b: str) -> None:
         for path, text in zip(self.paths, (a, b), strict=True):
@@ -31,6 +33,8 @@ class _Reading:
 
     def __call__(self) -> bytes:
         self.count += 1
+        if not self.permitted:
+            raise CredentialInvalid("a cannot be read")
         a, b = (read_bytes(path) for path in self.paths)
         if a != b:
             raise CredentialInvalid("a and b differ")
@@ -70,6 +74,26 @@ def test_what_cannot_be_read_leaves_the_old_value_until_it_can(reading: _Reading
     reading.write("4", "4")
     clock.now_s += LOOK_EVERY_S
     assert watched.current() == b"4"
+
+
+def test_a_reading_that_failed_is_tried_again_though_the_files_do_not_change(
+    reading: _Reading,
+) -> None:
+    """A file that comes with the wrong mode has the same date and size when it is mended."""
+    clock = _Clock()
+    watched = WatchedFiles(reading.paths, reading, clock)
+    reading.permitted = False
+    reading.write("2", "2")
+    with capture_logs() as lines:
+        for _ in range(3):
+            clock.now_s += LOOK_EVERY_S
+            assert watched.current() == b"1"
+        reading.permitted = True
+        for _ in range(3):
+            clock.now_s += LOOK_EVERY_S
+            assert watched.current() == b"2"
+    assert [line["event"] for line in lines] == ["files_refused", "files_read"]
+    assert reading.count == 5, "and what was read is not read again"
 
 
 def test_a_link_that_leads_elsewhere_is_a_change(tmp_path: Path) -> None:
