@@ -125,7 +125,7 @@ def _ledger(settings: GatewaySettings) -> Ledger:
         from gateway.redis_ledger import RedisLedger
     except ModuleNotFoundError as error:
         raise _missing("GATEWAY_REDIS_URL", "redis", error) from None
-    # The request's own time, and that of its body, and some.
+    # The request's own time, and that of its body, and some: only streams need a renewal.
     lease_s = settings.request_timeout_ms / _MS_PER_S + 2 * settings.body_timeout_s
     return RedisLedger(settings.redis_url.get_secret_value(), lease_s)
 

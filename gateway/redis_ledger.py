@@ -5,9 +5,11 @@ take the last token. Its arithmetic is `gateway.token_bucket`'s, and a test comp
 time is Redis's own, so clocks of gateways that differ do no harm.
 """
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -70,13 +72,23 @@ redis.call('EXPIRE', KEYS[1], math.ceil(tonumber(ARGV[3])) + 1)
 return 1
 """
 
+# KEYS[1] as above. ARGV: lease in seconds, then ids; those that have ended do not come back.
+_RENEW: Final = """
+local t = redis.call('TIME')
+local until_s = tonumber(t[1]) + tonumber(t[2]) / 1000000 + tonumber(ARGV[1])
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], 'XX', until_s, ARGV[i]) end
+redis.call('EXPIRE', KEYS[1], math.ceil(tonumber(ARGV[1])) + 1)
+"""
+# A renewal may fail twice, as while Redis is started anew, before a request is given up for lost.
+_RENEWALS_PER_LEASE: Final = 3
+
 
 class RedisLedger:
-    """A ledger in Redis; `aclose` ends its connections.
+    """A ledger in Redis; `aclose` ends its connections, and the task that renews leases.
 
     Args:
         url: such as `redis://:password@host:6379/0`; `rediss://` for TLS.
-        lease_s: longest time that a request runs.
+        lease_s: time after which a running request is given up for lost, unless it is renewed.
         clock: monotonic seconds.
     """
 
@@ -93,7 +105,10 @@ class RedisLedger:
         )
         self._take: Final = self._redis.register_script(_TAKE)
         self._enter: Final = self._redis.register_script(_ENTER)
+        self._extend: Final = self._redis.register_script(_RENEW)
         self._lease_s: Final = lease_s
+        self._running: Final[dict[str, set[str]]] = {}  # ids by the key of their caller
+        self._renewal: asyncio.Task[None] | None = None
         self._clock: Final = clock
         self._away_until_s = -float("inf")
         self._away = False
@@ -127,19 +142,44 @@ class RedisLedger:
         Raises:
             LedgerUnavailable: Redis does not answer.
         """
-        arguments = [request_id, most, self._lease_s]
-        return bool(await self._run(self._enter, f"{_key(caller)}:running", arguments))
+        key = _running_key(caller)
+        if not await self._run(self._enter, key, [request_id, most, self._lease_s]):
+            return False
+        self._running.setdefault(key, set()).add(request_id)
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._renew())
+        return True
 
     async def leave(self, caller: str, request_id: str) -> None:
         """Count a request as ended; where Redis does not answer, its lease ends it."""
+        key = _running_key(caller)
+        ids = self._running.get(key, set())
+        ids.discard(request_id)
+        if not ids:
+            self._running.pop(key, None)
         try:
-            await self._redis.zrem(f"{_key(caller)}:running", request_id)
+            await self._redis.zrem(key, request_id)
         except (RedisError, OSError) as error:
             self._note_away(error)
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections; requests that still run are given up with their leases."""
+        renewal, self._renewal = self._renewal, None
+        if renewal is not None:
+            renewal.cancel()
+            await asyncio.wait([renewal])
         await self._redis.aclose()
+
+    async def _renew(self) -> None:
+        """Renew the leases of the requests that run, until none does."""
+        try:
+            while self._running:
+                await asyncio.sleep(self._lease_s / _RENEWALS_PER_LEASE)
+                for key, ids in [(key, tuple(ids)) for key, ids in self._running.items()]:
+                    with suppress(LedgerUnavailable):
+                        await self._run(self._extend, key, [self._lease_s, *ids])
+        finally:
+            self._renewal = None
 
     async def _run(self, script: Any, key: str, arguments: list[Any]) -> Any:
         if self._clock() < self._away_until_s:
@@ -168,3 +208,7 @@ def _key(caller: str) -> str:
     The braces put all of a caller's keys on one node of a Redis Cluster.
     """
     return f"{_PREFIX}{{{hashlib.sha256(caller.encode()).hexdigest()[:32]}}}"
+
+
+def _running_key(caller: str) -> str:
+    return f"{_key(caller)}:running"

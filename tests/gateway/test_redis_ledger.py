@@ -1,8 +1,10 @@
 """The ledger that several gateways share, in a real Redis."""
 
+import asyncio
 import itertools
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ from tests.gateway.redis_server import PASSWORD, RedisServer
 _SLOW = Rule("requests", 1e-4, 3.0)
 _NUMBERS = itertools.count()
 _FOR_GOOD = -1
+# Long enough to be renewed in time on a machine that is busy.
+_BRIEF_S = 1.5
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +123,47 @@ async def test_requests_of_a_gateway_that_died_are_given_up_after_their_lease(
         if await ledger.enter("leased", "2", 1):
             return
     pytest.fail("the slot was never given back")
+
+
+async def test_a_request_that_outlives_its_lease_is_counted_until_it_ends(
+    redis: RedisServer, ledger: RedisLedger
+) -> None:
+    """As a stream does; and no longer, though another request of its gateway still runs."""
+    brief = RedisLedger(redis.url, lease_s=_BRIEF_S)
+    assert await brief.enter("streams", "1", 2)
+    assert await brief.enter("streams", "2", 2)
+    await _look_on(lambda: ledger.enter("streams", "3", 2))
+    await brief.leave("streams", "1")
+    assert await ledger.enter("streams", "3", 2)
+    await _look_on(lambda: ledger.enter("streams", "4", 2))
+    await ledger.leave("streams", "3")
+    assert await ledger.enter("streams", "4", 2)
+    await brief.aclose()
+
+
+async def test_leases_are_renewed_by_one_task_that_ends_with_the_last_request(
+    redis: RedisServer,
+) -> None:
+    brief = RedisLedger(redis.url, lease_s=_BRIEF_S)
+    others = asyncio.all_tasks()
+    for number in range(10):
+        await brief.enter(f"tasks {number}", "1", 1)
+    (renewal,) = asyncio.all_tasks() - others
+    for number in range(10):
+        await brief.leave(f"tasks {number}", "1")
+    async with asyncio.timeout(10 * _BRIEF_S):
+        await asyncio.wait([renewal])
+    await brief.enter("tasks", "1", 1)
+    await brief.aclose()
+    assert asyncio.all_tasks() == others
+
+
+async def _look_on(enter: Callable[[], Awaitable[bool]]) -> None:
+    """Find for two leases that there is no room."""
+    end_s = time.monotonic() + 2 * _BRIEF_S
+    while time.monotonic() < end_s:
+        assert not await enter()
+        await asyncio.sleep(_BRIEF_S / 20)
 
 
 async def test_nothing_in_redis_names_a_caller_or_stays_for_good(
