@@ -158,7 +158,10 @@ class Model(BaseModel):
 class Models(BaseModel):
     """Every model of the repository."""
 
-    default_model: str = Field(description="The model that answers requests which name none.")
+    default_model: str = Field(
+        description="The model that answers requests which name none; empty: such requests are"
+        " refused, as where it is outside of the key's scope."
+    )
     models: list[Model]
 
 

@@ -66,12 +66,14 @@ def create_router(client: InferenceClient, request_timeout_ms: int) -> APIRouter
     async def list_models(request: Request) -> Response:
         """Return names, versions, the live one, labels and states; failed versions too.
 
-        With keys, only the models of the key.
+        With keys, only the models of the key; no default model if it is another one.
         """
         deadline_s = timeout_s(request, request_timeout_ms)
         response = await client.list_models(deadline_s, request_id_of(request.scope))
         answer = models_answer(response)
         answer["models"] = [m for m in answer["models"] if visible(request.scope, m["name"])]
+        if not visible(request.scope, answer["default_model"]):
+            answer["default_model"] = ""
         return Response(to_json(answer), media_type="application/json")
 
     @router.get(

@@ -234,11 +234,19 @@ async def test_a_model_in_scope_is_answered_and_named_for_the_inference_service(
     assert [request.model for request in inference.requests] == ["ner-en", "ner-en"]
 
 
+async def test_the_default_model_is_shown_to_a_key_that_may_ask_it(
+    http: httpx.AsyncClient, narrow: dict[str, str]
+) -> None:
+    listed = (await http.get("/v1/models", headers=narrow)).json()
+    assert listed["default_model"] == "ner-en"
+
+
 async def test_models_out_of_scope_are_not_shown(
     http: httpx.AsyncClient, sidelong: dict[str, str]
 ) -> None:
     listed = (await http.get("/v1/models", headers=sidelong)).json()
     assert [model["name"] for model in listed["models"]] == ["other"]
+    assert listed["default_model"] == ""
     assert (await http.get("/v1/models/other", headers=sidelong)).status_code == 200
     hidden = await http.get("/v1/models/ner-en", headers=sidelong)
     unknown = await http.get("/v1/models/nobody", headers=sidelong)
