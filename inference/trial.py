@@ -40,15 +40,19 @@ class Trial:
     Args:
         rules: how versions are loaded.
         timeout_s: for one version.
+        idle_s: how long a child is kept after a check.
     """
 
-    def __init__(self, rules: LoadRules, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, rules: LoadRules, timeout_s: float = TIMEOUT_S, idle_s: float = _IDLE_S
+    ) -> None:
         self._rules = rules
         self._timeout_s = timeout_s
+        self._idle_s = idle_s
         self._child: subprocess.Popen[str] | None = None
         self._passed: set[tuple[Path, Listing]] = set()
         self._one = threading.Lock()
-        self._rest = threading.Timer(_IDLE_S, self.close)  # each check begins it anew
+        self._rest = threading.Timer(idle_s, self._end_rest)  # each check begins it anew
 
     def check(self, folder: Path, listing: Listing) -> None:
         """Loads a version in the child, unless this content of it has been loaded before.
@@ -60,17 +64,20 @@ class Trial:
         Raises:
             ModelInvalid: it cannot be loaded, or the child did not survive it.
         """
+        content = (folder, listing)
+        if content in self._passed:
+            return  # without waiting for another's trial
         with self._one:
-            if (folder, listing) in self._passed:
+            if content in self._passed:
                 return
-            detail = self._ask(folder)
             self._rest.cancel()
-            self._rest = threading.Timer(_IDLE_S, self.close)
+            detail = self._ask(folder)
+            self._rest = threading.Timer(self._idle_s, self._end_rest)
             self._rest.daemon = True
             self._rest.start()
             if detail:
                 raise ModelInvalid(detail)
-            self._passed.add((folder, listing))
+            self._passed.add(content)
 
     def close(self) -> None:
         """Ends the child, and a check that is under way; the next check starts another."""
@@ -80,6 +87,12 @@ class Trial:
             self._one.release()
         elif self._child is not None:
             self._child.kill()
+
+    def _end_rest(self) -> None:
+        """Ends the child that nobody asked anything for a while; a check has begun anew."""
+        if self._one.acquire(blocking=False):
+            self._stop()
+            self._one.release()
 
     def _ask(self, folder: Path) -> str:
         if self._child is not None and self._child.poll() is not None:

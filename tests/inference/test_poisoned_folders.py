@@ -14,7 +14,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from inference.catalogue import scan_model
-from inference.errors import ModelInvalid
 from inference.repository import Policy, Repository
 from inference.trial import Trial
 from inference.version_folder import LoadRules
@@ -273,24 +272,3 @@ async def test_weights_in_a_file_of_the_folder_are_served(service: Service, tmp_
     assert (folder / "model.onnx_data").stat().st_size
     await service.repository.apply("tiny", scan_model(tmp_path / "models", "tiny"))
     assert await service.ask("tiny") == ("2", "LOC")
-
-
-def test_a_trial_that_takes_too_long_is_a_refusal(tmp_path: Path) -> None:
-    folder = write_variant(tmp_path / "tiny" / "1")
-    listing = scan_model(tmp_path, "tiny").versions["1"].listing
-    trial = Trial(LoadRules(tmp_path), timeout_s=0)
-    with pytest.raises(ModelInvalid, match="took more than 0 s in a trial process"):
-        trial.check(folder, listing)
-    trial.close()
-
-
-def test_a_trial_process_that_has_gone_is_replaced(tmp_path: Path) -> None:
-    trial = Trial(LoadRules(tmp_path))
-    before = set(psutil.Process().children())
-    for version in ("1", "2"):
-        folder = write_variant(tmp_path / "tiny" / version)
-        trial.check(folder, scan_model(tmp_path, "tiny").versions[version].listing)
-        (child,) = set(psutil.Process().children()) - before
-        child.kill()
-        psutil.wait_procs([child], 10)
-    trial.close()
