@@ -7,6 +7,7 @@ dropped is dropped; a source that lists nothing at all drops nothing.
 
 import json
 import shutil
+import threading
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -62,8 +63,16 @@ def sort_out(files: Iterable[RemoteFile], max_bytes: int) -> Wanted:
     return wanted
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a version was not taken over."""
+
+    files: str  # what the source listed, as in a stamp; empty: they were not fetched
+    detail: str
+
+
 class Mirror:
-    """Keeps a folder like its source.
+    """Keeps a folder like its source; safe for threads, of which one syncs at a time.
 
     Args:
         source: of the models.
@@ -75,7 +84,8 @@ class Mirror:
         self._source = source
         self._folder = folder
         self._max_bytes = max_bytes
-        self._told: dict[str, str] = {}  # what was refused, so that it is logged once
+        self._refused: dict[str, Refusal] = {}  # logged once, and not fetched again unchanged
+        self._one = threading.Lock()
 
     def sync(self) -> None:
         """Fetches what is new or has changed, and drops what has gone.
@@ -84,13 +94,19 @@ class Mirror:
             SourceUnreadable: the source does not answer, or lists nothing; what was fetched before
                 stays.
         """
-        wanted = sort_out(self._source.files(), self._max_bytes)
-        self._tell(wanted.refused)
+        with self._one:
+            self._sync(sort_out(self._source.files(), self._max_bytes))
+
+    def _sync(self, wanted: Wanted) -> None:
+        for place in self._refused.keys() - wanted.refused.keys() - wanted.versions.keys():
+            del self._refused[place]
+        for place, detail in wanted.refused.items():
+            self._refuse(place, Refusal("", detail))
         fetched = self._fetched()
         if fetched and not wanted.versions:
             raise SourceUnreadable("the source lists no model: what was fetched before stays")
         for place, files in wanted.versions.items():
-            if self._stamp(place) != _stamp_of(files) or not (self._folder / place).is_dir():
+            if self._is_new(place, _stamp_of(files)):
                 self._fetch_version(place, files)
         for name, file in wanted.routings.items():
             self._fetch_routing(name, file)
@@ -98,6 +114,12 @@ class Mirror:
             self._drop(place)
         for name in {path.name for path in self._models()} - wanted.routings.keys():
             self._drop_routing(name)
+
+    def _is_new(self, place: str, stamp: str) -> bool:
+        refusal = self._refused.get(place)
+        if refusal is not None and refusal.files == stamp:
+            return False
+        return self._stamp(place) != stamp or not (self._folder / place).is_dir()
 
     def _fetch_version(self, place: str, files: tuple[RemoteFile, ...]) -> None:
         target = self._folder / place
@@ -114,9 +136,10 @@ class Mirror:
                     _check_complete(inside, place, files)
             self._check_hashes(building, target)
         except ModelInvalid as error:
-            self._tell(self._told | {place: str(error)})
+            self._refuse(place, Refusal(_stamp_of(files), str(error)))
             shutil.rmtree(building)
             return
+        self._refused.pop(place, None)
         _replace(building, target)
         self._write_stamp(place, files)
         _log.info("model_fetched", place=place, bytes=sum(file.size_bytes for file in files))
@@ -181,11 +204,11 @@ class Mirror:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_stamp_of(files), "utf-8")
 
-    def _tell(self, refused: dict[str, str]) -> None:
-        for place, detail in refused.items():
-            if self._told.get(place) != detail:
-                _log.error("model_not_fetched", place=place, detail=detail)
-        self._told = dict(refused)
+    def _refuse(self, place: str, refusal: Refusal) -> None:
+        before = self._refused.get(place)
+        if before is None or before.detail != refusal.detail:
+            _log.error("model_not_fetched", place=place, detail=refusal.detail)
+        self._refused[place] = refusal
 
 
 def _check_complete(path: Path, place: str, files: tuple[RemoteFile, ...]) -> None:

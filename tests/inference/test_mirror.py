@@ -1,6 +1,8 @@
 """A folder that follows a source, and what it does not take from it."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ class FolderSource:
         self.fetched: list[str] = []
         self.extra: list[RemoteFile] = []
         self.down = False
+        self.pause_s = 0.0  # before each fetch
 
     def files(self) -> list[RemoteFile]:
         if self.down:
@@ -33,6 +36,7 @@ class FolderSource:
 
     def fetch(self, file: RemoteFile, target: Path) -> None:
         self.fetched.append(file.path)
+        time.sleep(self.pause_s)
         target.write_bytes((self.folder / file.path).read_bytes())
 
 
@@ -119,6 +123,40 @@ def test_a_replacement_with_another_hash_does_not_take_the_place(
     (tmp_path / "remote" / "tiny" / "1" / "config.json").write_text("{}")
     mirror.sync()
     assert (tmp_path / "cache" / "tiny" / "1" / "config.json").read_bytes() == good
+
+
+def test_what_was_refused_is_fetched_again_only_when_it_has_changed(
+    source: FolderSource, mirror: Mirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mirror.sync()
+    config = tmp_path / "remote" / "tiny" / "1" / "config.json"
+    good = config.read_bytes()
+    config.write_text("{}")
+    mirror.sync()
+    source.fetched.clear()
+    mirror.sync()
+    assert source.fetched == []
+    assert capsys.readouterr().out.count("model_not_fetched") == 1
+    config.write_bytes(good)
+    write_manifest(config.parent)
+    (config.parent / "more.txt").write_text("")
+    mirror.sync()
+    assert "tiny/1/more.txt" in source.fetched
+
+
+def test_two_who_sync_at_once_do_not_spoil_each_others_versions(
+    source: FolderSource, mirror: Mirror, tmp_path: Path
+) -> None:
+    write_manifest(write_variant(tmp_path / "remote" / "tiny" / "2"))
+    source.pause_s = 0.05
+    with ThreadPoolExecutor(2) as pool:
+        for sync in [pool.submit(mirror.sync) for _ in range(2)]:
+            sync.result()
+    for version in "12":
+        names = [{p.name for p in (tmp_path / where / "tiny" / version).iterdir()}
+                 for where in ("remote", "cache")]  # fmt: skip
+        assert names[0] == names[1]
+    assert len(source.fetched) == len(set(source.fetched))
 
 
 def test_paths_that_lead_elsewhere_are_not_written() -> None:
