@@ -52,6 +52,9 @@ class Watcher:
         except (SourceUnreadable, OSError) as error:
             self._say(str(error))
             return
+        except Exception as error:  # noqa: BLE001 - a look that fails must not be the last
+            self._say(f"{type(error).__name__}: {error}")
+            return
         self._say("")
         for name in {**self._before, **now, **self._applied}:
             applied = self._applied.get(name, NOTHING)

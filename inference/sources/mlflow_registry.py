@@ -95,16 +95,15 @@ def _version(client: Any, match: re.Match[str]) -> "ModelVersion":
 
 @contextmanager
 def _failures(what: str) -> Iterator[None]:
-    from mlflow.exceptions import MlflowException
-
     try:
         with warnings.catch_warnings():
             # MLflow's own use of its libraries, of which no user can change anything.
             warnings.simplefilter("ignore")
             yield
-    except (MlflowException, OSError) as error:
+    except Exception as error:
+        # MLflow's own, and whatever the client of the store behind it raises.
         first_line = str(error).partition("\n")[0][:300]
-        raise SourceUnreadable(f"{what}: {first_line}") from error
+        raise SourceUnreadable(f"{what}: {first_line or type(error).__name__}") from error
 
 
 def _mlflow() -> Any:

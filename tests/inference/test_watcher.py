@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -108,6 +109,29 @@ async def test_a_routing_is_followed_and_a_bad_one_changes_nothing(tmp_path: Pat
         routing.unlink()
         await watched.look()
         assert await service.ask() == ("2", "LOC")
+
+
+async def test_a_look_that_fails_is_not_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever it raises: the client of a store may raise what nobody has thought of."""
+    write_variant(tmp_path / "tiny" / "1")
+    watched = Watched(tmp_path)
+    async with Service(watched.repository) as service:
+        await watched.look()
+
+        def fail() -> NoReturn:
+            raise LookupError("no credentials")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(watched.loader, "scan", fail)
+            write_variant(tmp_path / "tiny" / "2", "LOC")
+            await watched.look()
+            assert await service.ask() == ("1", "ORG")
+        assert capsys.readouterr().out.count("LookupError: no credentials") == 1
+        await watched.look()
+        assert await service.ask() == ("2", "LOC")
+        await watched.close()
 
 
 def test_only_what_looked_the_same_twice_is_acted_upon(tmp_path: Path) -> None:
