@@ -1,6 +1,6 @@
 """Text to tokens that know their characters, in windows that fit the model."""
 
-from bisect import bisect_left
+from bisect import bisect_right
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -119,7 +119,8 @@ class Tokenizer:
         borders = [0]
         if len(spans) > self._capacity:
             for start in sentence_starts(text):
-                token = bisect_left(spans, start, lo=borders[-1], key=itemgetter(0))
+                # By ends: some tokenizers count the space before a word to it.
+                token = bisect_right(spans, start, lo=borders[-1], key=itemgetter(1))
                 if borders[-1] < token < len(spans):
                     borders.append(token)
         return [*borders, len(spans)]

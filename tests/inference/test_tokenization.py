@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as RustTokenizer
+from tokenizers.models import Unigram
+from tokenizers.pre_tokenizers import Metaspace
 
 from inference.core import TokenizedText
 from inference.errors import ModelInvalid
@@ -59,6 +62,18 @@ def test_the_windows_of_a_long_text_are_its_sentences() -> None:
 @pytest.mark.parametrize("text", ["", " ", "\r\n\t", "\u200b\u200d", "\x00"])
 def test_text_without_a_token_has_no_window(text: str) -> None:
     assert TOKENIZER.tokenize(text).windows == []
+
+
+def test_a_sentence_keeps_its_first_word_where_tokens_hold_the_space_before_them() -> None:
+    words = ["▁Paris", "▁met", "▁Seoul", "."]
+    rust = RustTokenizer(Unigram([("[UNK]", 0.0), *((word, -1.0) for word in words)], 0, False))
+    rust.pre_tokenizer = Metaspace()
+    text = Tokenizer(rust, 8).tokenize("Paris met Seoul. Seoul met Paris. Paris met Paris.")
+    assert [[rust.id_to_token(i) for i in window.ids[window.owned]] for window in text.windows] == [
+        ["▁Paris", "▁met", "▁Seoul", "."],
+        ["▁Seoul", "▁met", "▁Paris", "."],
+        ["▁Paris", "▁met", "▁Paris", "."],
+    ]
 
 
 def test_special_tokens_in_a_text_are_text() -> None:
