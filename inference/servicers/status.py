@@ -18,6 +18,9 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 _DETAILS = "grpc-status-details-bin"
 _NS_PER_S = 1_000_000_000
+# A message travels twice in the trailing metadata, once with each byte as up to three, and gRPC
+# takes 8 KiB of metadata: above it the caller would hear RESOURCE_EXHAUSTED, and no reason.
+_MAX_MESSAGE_BYTES = 1_024
 
 # Overload is RESOURCE_EXHAUSTED: clients retry UNAVAILABLE by themselves, at once and elsewhere.
 STATUS_OF_REASON: dict[Reason, grpc.StatusCode] = {
@@ -56,7 +59,7 @@ def details(error: RecognitionError) -> status_pb2.Status:
         )
         packed.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
     code: int = STATUS_OF_REASON[error.reason].value[0]
-    return status_pb2.Status(code=code, message=error.detail, details=packed)
+    return status_pb2.Status(code=code, message=_message(error), details=packed)
 
 
 async def abort(
@@ -64,8 +67,15 @@ async def abort(
 ) -> NoReturn:
     """Ends the call with this error."""
     trailing = ((_DETAILS, details(error).SerializeToString()),)
-    await context.abort(STATUS_OF_REASON[error.reason], error.detail, trailing)
+    await context.abort(STATUS_OF_REASON[error.reason], _message(error), trailing)
     raise AssertionError  # abort has raised
+
+
+def _message(error: RecognitionError) -> str:
+    raw = error.detail.encode()
+    if len(raw) <= _MAX_MESSAGE_BYTES:
+        return error.detail
+    return raw[:_MAX_MESSAGE_BYTES].decode(errors="ignore") + "…"
 
 
 def _pack(message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> any_pb2.Any:

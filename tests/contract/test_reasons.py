@@ -1,13 +1,21 @@
 """The reasons of errors are the same on both sides of the wire."""
 
+from typing import TYPE_CHECKING, cast
+
+import grpc
+import pytest
+from google.rpc import status_pb2
 from grpc import StatusCode
 
 from inference.core import Aggregation, OffsetUnit, Priority
-from inference.errors import QueueFull, Reason, RecognitionError
+from inference.errors import ModelNotFound, QueueFull, Reason, RecognitionError
 from inference.servicers.classification import STRATEGIES
 from inference.servicers.entity_recognizer import AGGREGATIONS, OFFSET_UNITS, PRIORITIES
-from inference.servicers.status import STATUS_OF_REASON, details, proto_reason
+from inference.servicers.status import STATUS_OF_REASON, abort, details, proto_reason
 from protos.ner.v1 import entity_recognizer_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _FIRST_GATEWAY_REASON = 100
 
@@ -41,6 +49,30 @@ def test_overload_says_when_to_come_back() -> None:
 
 def test_other_errors_do_not_ask_to_come_back() -> None:
     assert len(details(RecognitionError(Reason.INTERNAL, "x")).details) == 1
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "\U0001f600"])
+async def test_an_error_of_any_length_arrives_with_its_reason(letter: str) -> None:
+    """One that is longer than gRPC's metadata may be, such as a list of a thousand models."""
+
+    async def refuse(_: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        await abort(context, ModelNotFound(Reason.MODEL_NOT_FOUND, letter * 20_000))
+
+    handlers = {"Refuse": grpc.unary_unary_rpc_method_handler(refuse)}
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Test", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.unary_unary("/Test/Refuse", bytes, bytes)(b"", timeout=10)
+    await server.stop(None)
+    metadata = dict(cast("Iterable[tuple[str, bytes]]", caught.value.trailing_metadata()))
+    status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
+    assert caught.value.code() is StatusCode.NOT_FOUND
+    assert caught.value.details() == status.message
+    assert len(status.message.encode()) > 1_000
+    assert set(status.message) == {letter, "…"}
 
 
 def test_every_value_of_an_option_is_understood() -> None:
