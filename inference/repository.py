@@ -7,7 +7,8 @@ Rules:
   1. A call holds a lease on the version that answers it; what is in use is never freed.
   2. A version is loaded and warmed beside the one that answers, and becomes live in one step. The
      one before drains, and is freed when its last call has ended.
-  3. A version that cannot be loaded is listed with the reason; what answered goes on answering.
+  3. A version that cannot be loaded is listed with the reason; what answered goes on answering,
+     even if its own folder has gone, until the model has no folder of a version left.
   4. However many calls wait for a version, it is loaded once; if that fails, all hear the reason.
   5. With a memory bound, versions are loaded when they are asked for, and the least recently used
      one that nobody uses makes room.
@@ -217,7 +218,8 @@ class Repository:
             served.adopt(found)
             if anew:
                 for version in served.versions.values():
-                    version.withdrawn, version.detail = version.found is None, ""
+                    if version.found is not None:
+                        version.withdrawn, version.detail = False, ""
             for version in list(served.versions.values()):
                 if version.withdrawn:
                     self.memory.retire(version)

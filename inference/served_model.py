@@ -104,7 +104,8 @@ class Version:
     @property
     def answers(self) -> bool:
         """Whether a call that names it is answered, perhaps after loading it."""
-        return not self.withdrawn and (self.resident is not None or not self.detail)
+        loadable = self.found is not None and not self.detail
+        return not self.withdrawn and (self.resident is not None or loadable)
 
     @property
     def current(self) -> bool:
@@ -187,7 +188,8 @@ class ServedModel:
             seen = found.versions.get(version)
             if seen != known.found:
                 known.found, known.detail = seen, ""
-                known.withdrawn = seen is None
+                # The live one answers until another can.
+                known.withdrawn = seen is None and version != self.live
                 known.proven = proven
         self.routing, self.routing_fault = found.routing, found.routing_fault
 

@@ -55,14 +55,14 @@ class Succession:
 
         The caller holds the model's `changing`.
         """
-        live = ""
-        for name in preference(served.versions, served.routing, served.live):
-            if await self._ready(served.versions[name]):
-                live = name
-                break
+        live = await self._best(served)
         if live != served.live:
             _log.info("model_live", model=served.name, version=live, before=served.live)
         served.live = live
+        for version in served.versions.values():
+            if version.found is None and version.version != live:
+                version.withdrawn = True
+                self._memory.retire(version)
         self._on_change()
         if self._memory.bounded or not live:
             return
@@ -80,6 +80,16 @@ class Succession:
         order = preference(served.versions, served.routing, served.live)
         served.live = next((v for v in order if served.versions[v].answers), "")
         self._on_change()
+
+    async def _best(self, served: ServedModel) -> str:
+        """The version to be live, ready; empty if none can be."""
+        on_disk = served.found.versions
+        for name in preference(on_disk, served.routing, served.live):
+            if await self._ready(served.versions[name]):
+                return name
+        present = served.versions.get(served.live)
+        # Its folder has gone, but what should follow it cannot be loaded.
+        return served.live if on_disk and present is not None and present.answers else ""
 
     def _kept(self, served: ServedModel) -> list[Version]:
         """What stays in memory without being asked for, lowest first."""

@@ -111,6 +111,53 @@ async def test_a_routing_is_followed_and_a_bad_one_changes_nothing(tmp_path: Pat
         assert await service.ask() == ("2", "LOC")
 
 
+async def test_a_version_in_whose_place_another_comes_answers_until_that_is_ready(
+    tmp_path: Path,
+) -> None:
+    """As when a mirror's alias moves, or a folder is renamed."""
+    write_variant(tmp_path / "tiny" / "2")
+    watched = Watched(tmp_path)
+    async with Service(watched.repository) as service:
+        for gone, come, apple in (("2", "3", "LOC"), ("3", "1", "PER")):
+            before = await service.ask()
+            shutil.rmtree(tmp_path / "tiny" / gone)
+            write_variant(tmp_path / "tiny" / come, apple)
+            watched.loader.gate.clear()
+            looking = asyncio.create_task(watched.look())
+            while f"tiny/{come}" not in watched.loader.loaded:
+                assert await service.ask() == before
+                await asyncio.sleep(0.01)
+            assert await service.ask() == before
+            watched.loader.gate.set()
+            await looking
+            assert await service.ask() == (come, apple)
+            assert [s.version for s in watched.repository.versions] == [come]
+        await watched.close()
+
+
+async def test_a_version_whose_folder_has_gone_answers_while_what_follows_is_broken(
+    tmp_path: Path,
+) -> None:
+    write_variant(tmp_path / "tiny" / "2")
+    watched = Watched(tmp_path)
+    async with Service(watched.repository) as service:
+        shutil.rmtree(tmp_path / "tiny" / "2")
+        (write_variant(tmp_path / "tiny" / "3") / "config.json").write_text("{")
+        await watched.look()
+        assert await service.ask() == ("2", "ORG")
+        states = {s.version: (s.live, s.standing) for s in watched.repository.versions}
+        assert states == {"2": (True, State.READY), "3": (False, State.FAILED)}
+        write_variant(tmp_path / "tiny" / "4", "LOC")
+        await watched.look()
+        assert await service.ask() == ("4", "LOC")
+        assert "2" not in [s.version for s in watched.repository.versions]
+        shutil.rmtree(tmp_path / "tiny")
+        await watched.look()
+        with pytest.raises(ModelNotFound):
+            await service.ask()
+        await watched.close()
+
+
 async def test_a_look_that_fails_is_not_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
