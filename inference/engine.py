@@ -42,6 +42,7 @@ from inference.pipeline_decoding import PipelineRules, classify
 from inference.pipeline_tokenization import PieceTokenizer
 from inference.reply import Outcome, Reply, WindowScores, logits_of
 from inference.repository import Repository
+from inference.token_budget import TokenBudget
 from inference.tracing import CallSpans
 from telemetry import trace_context
 
@@ -128,7 +129,8 @@ class Engine:
         is_long = sum(map(len, query.texts)) > _INLINE_CHARS
         started_ns = self._clock_ns()
         texts = await self._beside_if(
-            is_long, lambda: [self._tokenize(model, text) for text in query.texts]
+            is_long,
+            lambda: self._each(query.texts, lambda text, budget: _tokenized(model, text, budget)),
         )
         tokenize_ns = self._clock_ns() - started_ns
 
@@ -170,7 +172,10 @@ class Engine:
         is_long = sum(map(len, query.texts)) > _INLINE_CHARS
         started_ns = self._clock_ns()
         texts = await self._beside_if(
-            is_long, lambda: [self._pieces(reader, text, query.stride) for text in query.texts]
+            is_long,
+            lambda: self._each(
+                query.texts, lambda text, budget: reader.tokenize(text, query.stride, budget)
+            ),
         )
         tokenize_ns = self._clock_ns() - started_ns
 
@@ -193,15 +198,12 @@ class Engine:
                 f"{len(texts)} texts in one call: send at most {self._limits.max_texts}",
             )
 
-    def _tokenize(self, model: Model, text: str) -> TokenizedText | TextRejected:
-        if not text:
-            return TextRejected(Reason.TEXT_EMPTY, "the text is empty: send at least one character")
-        return self._too_long(text) or model.tokenizer.tokenize(text)
-
-    def _pieces(
-        self, reader: PieceTokenizer, text: str, stride: int | None
-    ) -> PieceText | TextRejected:
-        return self._too_long(text) or reader.tokenize(text, stride)
+    def _each(
+        self, texts: Sequence[str], tokenize: Callable[[str, TokenBudget], _T]
+    ) -> list[_T | TextRejected]:
+        """Tokenizes the texts of a call, until it has more tokens than it may have."""
+        budget = TokenBudget(self._limits.max_call_tokens)
+        return [self._too_long(text) or tokenize(text, budget) for text in texts]
 
     def _too_long(self, text: str) -> TextRejected | None:
         limit = self._limits.max_text_chars
@@ -223,12 +225,6 @@ class Engine:
         windows = [w for text in texts if isinstance(text, TokenizedText) for w in text.windows]
         if not windows:
             return []
-        tokens = sum(len(window.ids) for window in windows)
-        if tokens > self._limits.max_call_tokens:
-            raise RequestInvalid(
-                Reason.TEXT_TOO_LONG,
-                f"the call has {tokens} tokens: send at most {self._limits.max_call_tokens} in one",
-            )
         origin = None if self._spans is None else trace_context.current.get()
         reply = Reply(len(windows), asyncio.get_running_loop(), origin)
         now_ns = self._clock_ns()
@@ -275,6 +271,14 @@ def _check_options(query: RecognizeQuery, model: Model) -> None:
             Reason.LABEL_UNKNOWN,
             f"a label is not one of {model.name}'s: {', '.join(model.decoder.entity_types)}",
         )
+
+
+def _tokenized(model: Model, text: str, budget: TokenBudget) -> TokenizedText | TextRejected:
+    if not text:
+        return TextRejected(Reason.TEXT_EMPTY, "the text is empty: send at least one character")
+    tokenized = model.tokenizer.tokenize(text)
+    budget.take(sum(len(window.ids) for window in tokenized.windows))
+    return tokenized
 
 
 def _nobody(query: RecognizeQuery, answer: RecognizeAnswer) -> None:

@@ -16,6 +16,7 @@ from tokenizers import decoders
 
 from inference.core import Chunk, PieceText, TokenizedText, Window
 from inference.errors import Reason, RequestInvalid
+from inference.token_budget import TokenBudget
 from inference.tokenization import Tokenizer
 
 # What `tokenizer.json` does not say where the model has no such attribute (Unigram): the name that
@@ -53,20 +54,27 @@ class PieceTokenizer:
                 Reason.OPTION_INVALID, f"stride must be from 0 to {self._capacity - 1}"
             )
 
-    def tokenize(self, text: str, stride: int | None) -> PieceText:
+    def tokenize(self, text: str, stride: int | None, budget: TokenBudget) -> PieceText:
         """Cuts a text into pieces.
 
         Args:
             text: any text without lone surrogates; may be empty.
             stride: tokens that neighbouring chunks share, less than a chunk; none: one chunk.
+            budget: of the call. A stride of nearly a chunk makes hundreds of tokens of each.
+
+        Raises:
+            RequestInvalid: the budget is spent.
         """
         encoding = self._tokenizer.rust.encode(text, add_special_tokens=False)
         ids: list[int] = encoding.ids
         if len(ids) > self._capacity and stride is None:
             tokenized = self._tokenizer.tokenize(text)
+            budget.take(sum(len(window.ids) for window in tokenized.windows))
             chunks = [Chunk(0, len(ids), len(tokenized.windows))]
         else:
             chunks = [Chunk(*ends, 1) for ends in _chunk_ends(len(ids), self._capacity, stride)]
+            special = len(self._prefix) + len(self._suffix)
+            budget.take(sum(chunk.last - chunk.first + special for chunk in chunks))
             windows = [self._window(ids[chunk.first : chunk.last]) for chunk in chunks]
             tokenized = TokenizedText(text, encoding.offsets, [], windows)
         unknown = [one == self._unknown_id for one in ids]

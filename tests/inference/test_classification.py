@@ -1,5 +1,6 @@
 """The engine answers what Hugging Face's own pipeline answers on the shipped model."""
 
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
@@ -162,3 +163,15 @@ async def test_a_stride_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(RequestInvalid, match=says):
         await engine.classify(ClassifyQuery(["Paris"], **options))
+
+
+async def test_a_stride_that_makes_too_many_tokens_is_refused_before_they_are_made(
+    engine: Engine,
+) -> None:
+    """Each token stands in 510 chunks: 200 MB of them from a text of 100 kB."""
+    tracemalloc.start()
+    with pytest.raises(RequestInvalid, match="more than 1000000 tokens"):
+        await engine.classify(ClassifyQuery(["a " * 50_000], stride=509))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 50_000_000
