@@ -30,7 +30,7 @@ class SetQuality:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a model found in a corpus."""
+    """What a model found in a corpus, as far as people say whether it is right."""
 
     corpus: Corpus
     entities: list[list[Entity]]  # of each example, in order
@@ -39,11 +39,15 @@ class Findings:
 def find(recognizer: Recognizer, corpus: Corpus) -> Findings:
     """Runs a model over a corpus, decoding as the service does.
 
+    What it finds on a mention whose label has no counterpart here is neither right nor wrong, and
+    is left out.
+
     Args:
         recognizer: the model.
         corpus: texts with their spans.
     """
-    return Findings(corpus, recognizer.recognize([example.text for example in corpus.examples]))
+    found = recognizer.recognize([example.text for example in corpus.examples])
+    return Findings(corpus, list(map(_known, corpus.examples, found)))
 
 
 def evaluate(recognizer: Recognizer, corpus: Corpus) -> Quality:
@@ -119,6 +123,16 @@ def gold_spans(example: Example, types: Collection[str]) -> frozenset[Span]:
 def entity_spans(entities: Sequence[Entity], types: Collection[str]) -> frozenset[Span]:
     """The found spans of these types."""
     return frozenset(Span(e.start, e.end, e.label) for e in entities if e.label in types)
+
+
+def _known(example: Example, entities: Sequence[Entity]) -> list[Entity]:
+    """The entities that share no character with a mention whose label has no counterpart."""
+    unmapped = [span for span in example.spans if span.label is None]
+    return [
+        entity
+        for entity in entities
+        if not any(span.start < entity.end and entity.start < span.end for span in unmapped)
+    ]
 
 
 def _quality_of(findings: Findings, types: Collection[str]) -> Quality:

@@ -13,10 +13,11 @@ from inference.core import Entity, TokenizedText
 from inference.decoding import Decoder
 from inference.errors import ModelInvalid
 from inference.runtime import Session
+from inference.settings import Settings
 from inference.tokenization import Tokenizer
 
-# The longest window of the service; sentences are shorter.
-WINDOW_TOKENS = 256
+# The service's default: what is measured is what is served, also where a text is cut.
+WINDOW_TOKENS: int = Settings.model_fields["window_tokens"].default
 
 
 class Scorer(Protocol):

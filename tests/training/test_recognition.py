@@ -14,8 +14,9 @@ from inference.decoding import Decoder
 from inference.errors import ModelInvalid
 from inference.tokenization import Tokenizer
 from training.batch_independence import Independence, measure_independence, sample_texts
-from training.data import LABELS, Corpus, Example, SourceSet
+from training.data import LABELS, Corpus, Example, SourceSet, Span
 from training.document_agreement import document_of, measure_agreement
+from training.evaluation import find
 from training.recognition import Recognizer, load_recognizer, pad
 
 TEXTS = ["Merkel met Cook", "", "apple in Seoul . " * 8, "Apple"]
@@ -71,6 +72,16 @@ def test_padding_is_marked() -> None:
     ids, mask = pad([np.array([7, 8, 9]), np.array([5])])
     assert ids.tolist() == [[7, 8, 9], [5, 0, 0]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_what_is_found_on_a_mention_without_a_counterpart_is_neither_right_nor_wrong(
+    tokenizer: RustTokenizer,
+) -> None:
+    text = "Merkel met Tim Cook of Apple"
+    example = Example("1", text, (Span(0, 6, "PER"), Span(11, 19, None)))
+    corpus = Corpus(SourceSet("a", "A", "CC0-1.0"), "", [example])
+    [found] = find(recognizer(tokenizer), corpus).entities
+    assert [entity.text for entity in found] == ["Merkel", "Apple"]
 
 
 def test_a_model_whose_answers_depend_on_padding_is_found_out(tokenizer: RustTokenizer) -> None:
