@@ -155,14 +155,9 @@ def ask(
             progress.update(len(batch))
     return Answers(
         tuple(load_record(Path(folder)).command for folder in folders),
-        vocabulary_of(tokenizer),
+        teachers.vocabulary,
         by_digest,
     )
-
-
-def vocabulary_of(tokenizer: Tokenizer) -> str:
-    """Names a tokenizer: a text has the same tokens in two of one name."""
-    return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
 
 
 def _batches(

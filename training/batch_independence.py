@@ -27,12 +27,13 @@ def sample_texts(corpora: Sequence[Corpus], n_texts: int) -> list[str]:
     """Texts of mixed length and origin, in random order; half of them of the first corpus.
 
     Args:
-        corpora: at least two.
+        corpora: at least one.
         n_texts: how many; fewer come where a corpus holds less than its share.
     """
     rng = random.Random(_SEED)  # noqa: S311 - shuffles, keeps no secret
-    share = n_texts // 2 // (len(corpora) - 1)
-    counts = [n_texts - share * (len(corpora) - 1), *[share] * (len(corpora) - 1)]
+    others = len(corpora) - 1
+    share = n_texts // 2 // max(1, others)
+    counts = [n_texts - share * others, *[share] * others]
     texts = [
         example.text
         for corpus, count in zip(corpora, counts, strict=True)

@@ -1,6 +1,5 @@
 """What a run begins with: a pretrained encoder and an untrained head, or a trained model."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +8,12 @@ from tokenizers import Tokenizer
 from training.casing import cased_tokenizer, cased_vocabulary, uncased_pieces
 from training.checkpoint import (
     TOKENIZER_FILE,
-    WEIGHTS_FILE,
     TrainedOn,
     TrainingRecord,
     load_cased,
     load_record,
     load_tokenizer,
+    weights_sha256,
 )
 from training.network import (
     Network,
@@ -68,7 +67,7 @@ def _encoder(name: str) -> Beginning:
     folder = encoder_folder(name)
     pieces = uncased_pieces((folder / TOKENIZER_FILE).read_text("utf-8"))
     vocabulary = cased_vocabulary(pieces)
-    sha256 = _sha256(folder)
+    sha256 = weights_sha256(folder)
     return Beginning(
         new_network(folder, vocabulary, [*pieces.values()]),
         cased_tokenizer(vocabulary),
@@ -84,13 +83,9 @@ def _model(folder: Path) -> Beginning:
     return Beginning(
         load_cased(folder),
         load_tokenizer(folder),
-        weights_sha256=_sha256(folder),
+        weights_sha256=weights_sha256(folder),
         encoder=record.encoder,
         encoder_licence=record.encoder_licence,
         encoder_sha256=record.encoder_sha256,
         trained=record,
     )
-
-
-def _sha256(folder: Path) -> str:
-    return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()

@@ -5,6 +5,7 @@ casing.safetensors                             the vectors of case, and who uses
 training.json                                  encoder, data, settings, commit
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -187,6 +188,23 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         CheckpointInvalid: the folder is not a checkpoint.
     """
     return cased_tokenizer(_vocabulary(folder, load_file(_existing(folder / _CASING_FILE))))
+
+
+def vocabulary_of(tokenizer: Tokenizer) -> str:
+    """Names a tokenizer: a text has the same tokens in two of one name."""
+    return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
+
+
+def weights_sha256(folder: Path) -> str:
+    """Names the weights of a checkpoint or an encoder.
+
+    Args:
+        folder: holds them.
+
+    Raises:
+        FileNotFoundError: it does not.
+    """
+    return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
 
 
 def _vocabulary(folder: Path, casing: Mapping[str, Tensor]) -> CasedVocabulary:

@@ -1,5 +1,6 @@
 """The course: the epochs of a run, from wherever it is to its end."""
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -12,10 +13,18 @@ from tokenizers import Tokenizer
 
 from inference.decoding import Decoder
 from inference.tokenization import Tokenizer as ServingTokenizer
-from training.answers import Answers, AnswersInvalid, vocabulary_of
+from training.answers import Answers, AnswersInvalid
 from training.batches import count_batches, epoch_batches
 from training.beginning import Beginning, beginning_of
-from training.checkpoint import TrainedOn, TrainingRecord, load_record, save
+from training.checkpoint import (
+    CheckpointInvalid,
+    TrainedOn,
+    TrainingRecord,
+    load_record,
+    save,
+    vocabulary_of,
+    weights_sha256,
+)
 from training.data import LABELS, Corpus, DataInvalid
 from training.early_stopping import BestEpoch
 from training.evaluation import evaluate
@@ -47,6 +56,7 @@ class Course:
     beginning: Beginning
     learner: Learner
     answers: Answers | None
+    conditions: dict[str, str]  # what the run is of: it goes on under the same only
     steps: int  # of all epochs
     started_s: float  # on the monotonic clock; earlier, if the run went on from a state
     position: Position = field(default_factory=Position)
@@ -94,7 +104,7 @@ class Course:
         """
         if self.run.state_steps:
             state = TrainingState(
-                self._conditions(),
+                self.conditions,
                 self.position,
                 self.best,
                 time.monotonic() - self.started_s,
@@ -116,7 +126,7 @@ class Course:
         Raises:
             StateInvalid: it is of other settings or data.
         """
-        check_conditions(state.conditions, self._conditions())
+        check_conditions(state.conditions, self.conditions)
         self.learner.load_state_dict(state.parts)
         restore_random_state(state.random)
         self.position = state.position
@@ -127,16 +137,6 @@ class Course:
         due = self.run.state_steps and self.position.step % self.run.state_steps == 0
         if due or self.run.interrupted():
             self.keep_state()
-
-    def _conditions(self) -> dict[str, str]:
-        conditions = {name: str(value) for name, value in asdict(self.recipe).items()}
-        conditions["sha256 of the weights at the beginning"] = self.beginning.weights_sha256
-        conditions["sha256 of the answers"] = self.answers.sha256 if self.answers else "none"
-        for split, corpora in (("train", self.corpora), ("dev", self.dev)):
-            for corpus in corpora:
-                described = f"{len(corpus.examples)} examples of {corpus.sha256}"
-                conditions[f"{split} split of {corpus.source.name}"] = described
-        return conditions
 
     def _record(self, epoch: int) -> TrainingRecord:
         learned = tuple(
@@ -193,7 +193,8 @@ def new_course(
     Raises:
         FileNotFoundError: there is no such encoder.
         EncoderInvalid: its tokenizer is not an uncased WordPiece.
-        CheckpointInvalid: the folder to begin with, or a teacher's, is not a checkpoint.
+        CheckpointInvalid: the folder to begin with, or a teacher's, is not a checkpoint, or a
+            teacher reads other tokens.
         DataInvalid: nobody says what is in a set of bare text.
         AnswersInvalid: the answers are of other tokens.
     """
@@ -209,18 +210,43 @@ def new_course(
             f"{', '.join(recipe.answers)}: answers about other tokens than this encoder's: ask"
             " teachers of its vocabulary"
         )
+    teachers = " ".join(weights_sha256(Path(folder)) for folder in recipe.teachers)
     steps = sum(count_batches(corpora, recipe, epoch) for epoch in range(1, recipe.epochs + 1))
+    learner = new_learner(beginning.network, recipe, steps)
+    if learner.teachers and learner.teachers.vocabulary != vocabulary_of(beginning.tokenizer):
+        raise CheckpointInvalid(
+            f"{', '.join(recipe.teachers)}: read other tokens than this encoder: only teachers of"
+            " its vocabulary can be asked"
+        )
     return Course(
         recipe,
         corpora,
         dev,
         run,
         beginning,
-        new_learner(beginning.network, recipe, steps),
+        learner,
         answers,
+        {
+            **{name: str(value) for name, value in asdict(recipe).items()},
+            "sha256 of the weights at the beginning": beginning.weights_sha256,
+            "sha256 of the teachers' weights": teachers or "none",
+            "sha256 of the answers": answers.sha256 if answers else "none",
+            **{f"train split of {c.source.name}": _content(c) for c in corpora},
+            **{f"dev split of {c.source.name}": _content(c) for c in dev},
+        },
         steps,
         started_s,
     )
+
+
+def _content(corpus: Corpus) -> str:
+    """Names what is learned or measured of a split: the file, and how its labels are read."""
+    content = hashlib.sha256()
+    for example in corpus.examples:
+        content.update(repr((example.text, example.spans)).encode())
+        content.update(repr(sorted(example.unlabelled_types)).encode())
+    count, read = len(corpus.examples), content.hexdigest()
+    return f"{count} examples of {corpus.sha256}, read as {read}"
 
 
 def _check_taught(recipe: Recipe, corpora: Sequence[Corpus]) -> None:

@@ -15,7 +15,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from training.checkpoint import load_cased
+from training.checkpoint import (
+    CheckpointInvalid,
+    load_cased,
+    load_tokenizer,
+    vocabulary_of,
+)
 from training.network import Network
 
 
@@ -24,6 +29,7 @@ class Teachers:
     """Trained networks that are asked together; their weights never move."""
 
     networks: Sequence[Network]
+    vocabulary: str  # digest of the tokenizer, which is the same for all
     device: torch.device
     bfloat16: bool
 
@@ -32,17 +38,24 @@ class Teachers:
         """Reads checkpoints.
 
         Args:
-            folders: of `training.checkpoint`; of the vocabulary that is trained with.
+            folders: of `training.checkpoint`; at least one.
             device: where they are asked.
             bfloat16: multiply in it; probabilities and their mean stay float32.
 
         Raises:
-            CheckpointInvalid: a folder is not a checkpoint.
+            CheckpointInvalid: a folder is not a checkpoint, or they are of several vocabularies.
         """
+        vocabularies = [vocabulary_of(load_tokenizer(Path(folder))) for folder in folders]
+        for folder, vocabulary in zip(folders, vocabularies, strict=True):
+            if vocabulary != vocabularies[0]:
+                raise CheckpointInvalid(
+                    f"{folder}: reads other tokens than {folders[0]}: only teachers of one"
+                    " vocabulary can be asked together"
+                )
         networks = [load_cased(Path(folder)) for folder in folders]
         for network in networks:
             network.to(device)  # type: ignore[arg-type]  # the wrapper's annotation loses self
-        return cls(networks, device, bfloat16)
+        return cls(networks, vocabularies[0], device, bfloat16)
 
     def targets(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The mean of the teachers' distributions.

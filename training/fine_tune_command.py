@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from training.checkpoint import MODEL_FILES
+from training.checkpoint import MODEL_FILES, CheckpointInvalid
 from training.code_version import CodeVersion, code_version
 from training.commands import Workplace, dev_corpora
 from training.data import Corpus, read_training_corpora
@@ -44,7 +44,11 @@ def run_fine_tune(
         recipe: the settings.
         options: what else to do.
         interruption: says after each step whether to stop; None: Ctrl-C does.
+
+    Raises:
+        CheckpointInvalid: the run would be written over what it learns from.
     """
+    _check_run(place.run, recipe)
     trained = read_training_corpora(
         place.data, place.sources, drop_duplicates=place.drop_duplicates
     )
@@ -67,6 +71,16 @@ def run_fine_tune(
             files = [place.run / name for name in MODEL_FILES]
             tracked.log_model(files, options.name, options.alias)
             print(f"run {tracked.run_id}: {options.name}@{options.alias}")
+
+
+def _check_run(run: Path, recipe: Recipe) -> None:
+    """Refuses to write a model over one that it learns from, and that it may have to go on with."""
+    for folder in filter(None, (recipe.begin_with, *recipe.teachers)):
+        if Path(folder).resolve() == run.resolve():
+            raise CheckpointInvalid(
+                f"{run}: the run would be written over a model that it learns from: name another"
+                " folder with --run"
+            )
 
 
 def _tracked(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,10 @@ _CARD = "MODEL_CARD.md"
 _SCHEMA_VERSION = 1
 # A model is treated as an adaptation of what it learned from; BY-SA 3.0 allows the later version.
 _SHARE_ALIKE_LICENCE = "CC-BY-SA-4.0"
+# What may stand under it: it asks for no less than these do.
+_FITS_SHARE_ALIKE = re.compile(
+    r"CC0-1\.0|CC-BY-[1-4]\.[05]|CC-BY-SA-(2\.[05]|[34]\.0)|MIT|Apache-2\.0|BSD-[23]-Clause"
+)
 # The set that a model must be fit for, because it is the largest and the cleanest.
 QUALITY_SET = "uner_en_ewt"
 LOWEST_F1 = 75.0
@@ -191,10 +196,14 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
 
 
 def _licence(licences: Sequence[str]) -> str:
-    """The licence of a model that learned from sets under these, as an SPDX expression."""
-    if any("-SA-" in licence for licence in licences):
+    """The licence of a model that learned from sets under these, as an SPDX expression.
+
+    Where one asks for more than share-alike does, or is not known here, all stand side by side.
+    """
+    parts = {part for licence in licences for part in licence.split(" AND ")}
+    if any("-SA-" in part for part in parts) and all(map(_FITS_SHARE_ALIKE.fullmatch, parts)):
         return _SHARE_ALIKE_LICENCE
-    return " AND ".join(sorted(set(licences)))
+    return " AND ".join(sorted(parts))
 
 
 def _fingerprint(path: Path) -> dict[str, str | int]:

@@ -11,6 +11,13 @@ from training.recipe import Recipe
 
 # Settings that are paths of this machine, and what stands for them in a written command.
 _PATHS = {"begin_with": "RUN", "answers": "ANSWERS", "teachers": "TEACHER"}
+# Of which one stands in the place of the other, also of one that a study found.
+_INSTEAD = (
+    ("encoder", "begin_with"),
+    ("begin_with", "encoder"),
+    ("teachers", "answers"),
+    ("answers", "teachers"),
+)
 # Always written, so that a command stays true when a default changes.
 _ALWAYS_WRITTEN = frozenset({"epochs", "batch_size", "learning_rate", "seed", "threads"})
 
@@ -104,6 +111,9 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     for name, value in given.items():
         if isinstance(value, list):  # which a recipe must not hold
             given[name] = tuple(value)
+    for name, other in _INSTEAD:
+        if name in given:
+            base = replace(base, **{other: getattr(Recipe(), other)})
     return replace(base, **given)
 
 

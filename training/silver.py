@@ -80,13 +80,19 @@ def write_silver(
 
     Raises:
         CheckpointInvalid: a folder is not a checkpoint.
-        DataInvalid: a set has labels already.
+        DataInvalid: a set has labels already, or would be written over one that people labelled.
     """
     for corpus in corpora:
         if not corpus.source.is_bare_text:
             raise DataInvalid(
                 f"{corpus.source.name}: has labels already; choose --sets of bare text, whose"
                 " unlabelled_types name every type"
+            )
+        folder = into / corpus.source.name
+        if folder.exists() and not (folder / _ABOUT_FILE).exists():
+            raise DataInvalid(
+                f"{folder}: a set that no teachers have labelled stands there, and would be"
+                " written over: name another folder with --into"
             )
     recognizer = Recognizer(
         Tokenizer(load_tokenizer(Path(folders[0])), WINDOW_TOKENS),
@@ -97,11 +103,11 @@ def write_silver(
     counts = {}
     for corpus in corpora:
         folder = into / corpus.source.name
-        folder.mkdir(parents=True, exist_ok=True)
         sentences = list(_labelled(corpus, recognizer, sure))
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_json(folder / _ABOUT_FILE, by)
         write_split(folder / "train.jsonl", sentences)
         _write_json(folder / SET_FILE, _about(corpus))
-        _write_json(folder / _ABOUT_FILE, by)
         counts[corpus.source.name] = sum(bool(s.label) for _, spans in sentences for s in spans)
     return counts
 

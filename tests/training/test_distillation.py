@@ -1,5 +1,7 @@
 """Teachers: trained networks whose mean another learns."""
 
+import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +10,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from training.checkpoint import load_record
+from training.__main__ import main
+from training.checkpoint import CheckpointInvalid, load_record
 from training.data import (
     ENTITY_TYPES,
     Corpus,
@@ -20,6 +23,8 @@ from training.data import (
 )
 from training.distillation import Teachers
 from training.fine_tune import Recipe, Run, fine_tune
+from training.run import TrainingInterrupted
+from training.training_state import StateInvalid
 
 IDS = torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]])
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
@@ -31,6 +36,62 @@ def test_the_targets_are_the_mean_of_the_distributions(teachers: list[str]) -> N
     assert torch.allclose(both, (single[0] + single[1]) / 2)
     assert not torch.allclose(single[0], single[1])
     assert torch.allclose(both.sum(-1), MASK.float())
+
+
+def test_teachers_of_two_vocabularies_are_not_asked_together(
+    teachers: list[str], tmp_path: Path
+) -> None:
+    other = other_vocabulary(Path(teachers[1]), tmp_path / "other")
+    with pytest.raises(CheckpointInvalid, match=f"{other}: reads other tokens than {teachers[0]}"):
+        Teachers.load([teachers[0], other], torch.device("cpu"))
+
+
+def test_a_teacher_of_another_vocabulary_than_its_student_s_is_refused(
+    encoder: Path, data: Path, teachers: list[str], tmp_path: Path
+) -> None:
+    corpora = [read_corpus(data, source, "train") for source in find_sets(data)]
+    other = other_vocabulary(Path(teachers[0]), tmp_path / "other")
+    recipe = Recipe(str(encoder), epochs=1, threads=1, device="cpu", teachers=(other,))
+    with pytest.raises(CheckpointInvalid, match=f"{other}: read other tokens than this encoder"):
+        fine_tune(recipe, corpora, [], Run(tmp_path / "run", "train", None, state_steps=0))
+
+
+@pytest.mark.parametrize("option", ["--begin-with", "--teachers"])
+def test_a_run_is_not_written_over_a_model_that_it_learns_from(
+    data: Path, teachers: list[str], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (Path(teachers[0]) / "model.safetensors").read_bytes()
+    words = ["fine-tune", "--data", str(data), "--run", teachers[0], option, teachers[0]]
+    assert main([*words, "--no-tracking"]) == 1
+    assert "name another folder with --run" in capsys.readouterr().err
+    assert (Path(teachers[0]) / "model.safetensors").read_bytes() == before
+
+
+def test_a_run_goes_on_only_with_the_teachers_it_was_begun_with(
+    encoder: Path, data: Path, teachers: list[str], tmp_path: Path
+) -> None:
+    """Under the same name another may stand by then."""
+    corpora = [read_corpus(data, source, "train") for source in find_sets(data)]
+    recipe = Recipe(
+        str(encoder), epochs=1, most_tokens=32, threads=1, device="cpu", teachers=(teachers[0],)
+    )
+    run = Run(tmp_path / "run", "train", None, state_steps=1, interrupted=lambda: True)
+    with pytest.raises(TrainingInterrupted):
+        fine_tune(recipe, corpora, [], run)
+    (Path(teachers[1]) / "model.safetensors").replace(Path(teachers[0]) / "model.safetensors")
+    with pytest.raises(StateInvalid, match="sha256 of the teachers' weights was"):
+        fine_tune(recipe, corpora, [], replace(run, resume=True))
+
+
+def other_vocabulary(folder: Path, into: Path) -> str:
+    """The same checkpoint, whose tokenizer has two of its pieces the other way round."""
+    shutil.copytree(folder, into)
+    path = into / "tokenizer.json"
+    content = json.loads(path.read_text())
+    pieces = content["model"]["vocab"]
+    pieces["apple"], pieces["seoul"] = pieces["seoul"], pieces["apple"]
+    path.write_text(json.dumps(content))
+    return str(into)
 
 
 def test_teachers_multiply_in_bfloat16_when_they_are_told_to(teachers: list[str]) -> None:

@@ -107,6 +107,22 @@ def test_a_run_goes_on_only_with_the_settings_and_the_data_it_was_begun_with(
         fine_tune(recipe, [corpus(20, "1" * 64)], DEV, resumed)
 
 
+def test_a_run_goes_on_only_if_its_labels_are_read_as_they_were(
+    recipe: Recipe, run_folder: Path
+) -> None:
+    """The file is the same; what it says of its labels, or of its types, is not."""
+    with pytest.raises(TrainingInterrupted):
+        learn(recipe, new_run(run_folder, AskedAfter(2)))
+    (before,) = TRAIN
+    examples = [
+        replace(example, unlabelled_types=frozenset({"ORG"})) for example in before.examples
+    ]
+    with pytest.raises(StateInvalid, match=r"train split of tiny was 20 .*, read as"):
+        fine_tune(
+            recipe, [replace(before, examples=examples)], DEV, new_run(run_folder, resume=True)
+        )
+
+
 def test_an_unfinished_run_is_not_overwritten(recipe: Recipe, run_folder: Path) -> None:
     with pytest.raises(TrainingInterrupted):
         learn(recipe, new_run(run_folder, AskedAfter(2)))

@@ -98,6 +98,17 @@ def test_the_model_passes_on_the_share_alike_terms_of_a_set(
     assert licence_after("MIT", "CC-BY-4.0", "MIT") == "CC-BY-4.0 AND MIT"
 
 
+def test_terms_that_share_alike_does_not_hold_stay_in_the_licence(
+    candidate: Candidate, tmp_path: Path
+) -> None:
+    for licence in ("CC-BY-NC-4.0", "CC-BY-NC-SA-4.0", "NOASSERTION"):
+        data = (TrainedOn("a", "CC-BY-SA-4.0", "", 1), TrainedOn("b", licence, "", 1))
+        trained = replace(candidate, record=replace(candidate.record, data=data))
+        folder = publish(trained, tmp_path / "models", replace=True)
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        assert manifest["licence"] == " AND ".join(sorted(("CC-BY-SA-4.0", licence)))
+
+
 def test_the_card_stands_beside_the_manifest_and_says_what_it_says(
     candidate: Candidate, tmp_path: Path
 ) -> None:

@@ -37,6 +37,15 @@ def test_a_study_s_best_recipe_is_taken_and_options_replace_its_settings(tmp_pat
     assert recipe_of(parsed(words)) == replace(SEARCHED, epochs=9)
 
 
+def test_what_is_given_takes_the_place_of_what_a_study_had_instead_of_it(tmp_path: Path) -> None:
+    searched = replace(SEARCHED, encoder="", begin_with="/a", answers=("/b",))
+    write_best(BestRecipe(0, 80.0, searched), tmp_path)
+    words = ["--from-study", str(tmp_path), "--encoder", "someone/encoder", "--teachers", "/c"]
+    recipe = recipe_of(parsed(words))
+    assert (recipe.encoder, recipe.begin_with) == ("someone/encoder", "")
+    assert (recipe.teachers, recipe.answers) == (("/c",), ())
+
+
 def test_the_written_command_gives_the_recipe_again_to_the_last_digit() -> None:
     words = shlex.split(command_of(SEARCHED))
     assert words[:6] == "python -m training fine-tune --data DIR".split()

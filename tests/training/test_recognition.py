@@ -112,6 +112,12 @@ def test_half_of_the_sample_is_of_the_first_set() -> None:
     assert [sum(text.startswith(letter) for text in texts) for letter in "abc"] == [11, 5, 5]
 
 
+def test_a_sample_of_one_set_is_all_of_it() -> None:
+    examples = [Example(str(i), f"a{i}", ()) for i in range(50)]
+    corpus = Corpus(SourceSet("tiny", "Tiny", "CC0-1.0"), "", examples)
+    assert len(set(sample_texts([corpus], 20))) == 20
+
+
 @pytest.mark.parametrize("separator", [" ", "\n\n"])
 def test_a_document_that_answers_like_its_sentences_agrees_fully(
     tokenizer: RustTokenizer, separator: str

@@ -156,6 +156,21 @@ def test_the_bare_text_is_not_written_over(
     assert (bare / "bare" / "set.json").read_bytes() == before
 
 
+def test_a_set_that_people_have_labelled_is_not_written_over(
+    bare: Path, teachers: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "mine" / "bare"
+    theirs.mkdir(parents=True)
+    (theirs / "train.conll").write_text("Bob B-PER\n")
+    words = ["silver", "--data", str(bare), "--sets", "bare", "--teachers", *teachers]
+    assert main([*words, "--into", str(tmp_path / "mine")]) == 1
+    assert f"{theirs}: a set that no teachers have labelled" in capsys.readouterr().err
+    assert [path.name for path in theirs.iterdir()] == ["train.conll"]
+    theirs.rename(tmp_path / "elsewhere")
+    for _ in range(2):  # what teachers have labelled they may label anew
+        assert main([*words, "--into", str(tmp_path / "mine")]) == 0
+
+
 @pytest.mark.parametrize("sure", ["0", "1.01", "-0.5", "nan", "much"])
 def test_a_certainty_that_is_no_probability_is_refused(
     bare: Path, sure: str, capsys: pytest.CaptureFixture[str]
