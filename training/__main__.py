@@ -340,7 +340,7 @@ def _fine_tune(place: commands.Workplace, options: argparse.Namespace) -> None:
         place,
         recipe,
         FineTuning(
-            command_of(recipe),
+            command_of(recipe, options.sets, drop_duplicates=place.drop_duplicates),
             options.name,
             options.alias,
             not options.no_tracking,

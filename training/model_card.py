@@ -36,7 +36,7 @@ tables say.
 
 ## Quality
 
-On the dev splits, none of whose sentences was trained on. A span counts where both its ends and its
+On the dev splits. A span counts where both its ends and its
 type are right; what is found of a type that a set does not annotate counts neither way. Printed by
 
     {evaluate}
@@ -73,8 +73,9 @@ score, is {expected_error:.3f}.{temperature} Asking the service for a `min_score
 |---|---|---|---|---|
 {data}
 
-Each sha256 is printed by `sha256sum DIR/SET/train.jsonl`. Sentences that also stand in a dev split
-were left out of training. {unlabelled}Trained by
+Each sha256 is what `sha256sum` prints of the file that the set's train split was read from.
+Sentences that also stand in a dev split of the sets that were learned from were left out of
+training. {unlabelled}Trained by
 
     {command}
 

@@ -1,6 +1,7 @@
 """The options of a recipe on the command line."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -117,13 +118,19 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     return replace(base, **given)
 
 
-def command_of(recipe: Recipe) -> str:
+def command_of(recipe: Recipe, sets: Sequence[str] = (), *, drop_duplicates: bool = False) -> str:
     """The command line that trains with a recipe, without the paths of this machine.
 
     Args:
         recipe: of `recipe_of`.
+        sets: of the data folder; empty: all.
+        drop_duplicates: whether sentences that are also measured are left out.
     """
     words = ["python -m training fine-tune --data DIR"]
+    if sets:
+        words.append(f"--sets {' '.join(sets)}")
+    if drop_duplicates:
+        words.append("--drop-duplicates")
     for field in fields(Recipe):
         value = getattr(recipe, field.name)
         if field.name in _ALWAYS_WRITTEN or value != field.default:

@@ -52,6 +52,12 @@ def test_the_written_command_gives_the_recipe_again_to_the_last_digit() -> None:
     assert recipe_of(parsed(words[6:])) == SEARCHED
 
 
+def test_the_written_command_names_the_sets_and_that_duplicates_were_left_out() -> None:
+    command = command_of(Recipe(), ["btc", "wnut17"], drop_duplicates=True)
+    start = "python -m training fine-tune --data DIR --sets btc wnut17 --drop-duplicates --epochs"
+    assert command.startswith(start)
+
+
 def test_the_written_command_names_no_folder_of_this_machine() -> None:
     words = ["--teachers", "/home/jane/one", "/home/jane/two", "--begin-with", "/home/jane/three"]
     recipe = recipe_of(parsed(words))
