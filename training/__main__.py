@@ -29,6 +29,7 @@ from training.recipe_options import command_of, recipe_of, recipe_parser
 from training.recognition import WINDOW_TOKENS, load_recognizer
 from training.restoration import restore
 from training.run import TrainingInterrupted
+from training.score_calibration import calibrate
 from training.search_command import Searching, run_searching
 from training.search_space import DEFAULT_SPACE, SpaceInvalid
 from training.served_model import ServingFailed
@@ -37,7 +38,6 @@ from training.speed import MEASURED_S
 from training.speed_command import run_speed
 from training.study import SearchRefused
 from training.teachers_options import teachers_parser
-from training.temperature import calibrate
 from training.tracking import TrackingFailed
 from training.training_state import StateInvalid
 
@@ -300,7 +300,7 @@ def _run_on_data(options: argparse.Namespace) -> None:
         case "restore":
             restore(options.version, options.run)
         case "calibrate":
-            print(f"temperature {calibrate(options.run, commands.dev_corpora(place)):g}")
+            print(calibrate(options.run, commands.dev_corpora(place)))
         case "export":
             commands.run_export(place)
         case "quantize":

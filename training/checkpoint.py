@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -67,6 +69,7 @@ class TrainingRecord:
     device: str = "cpu"
     teachers: tuple[str, ...] = ()  # the commands that trained them
     temperature: float = 1.0  # that the logits are divided by, inside the classifier
+    outside_shift: float = 0.0  # that was added to the logit of O before
     begun_with: str = ""  # the command that trained what it began with, if not an encoder
     begun_with_sha256: str = ""  # of the weights of that
     averaged: tuple[
@@ -107,11 +110,14 @@ def save(folder: Path, network: Network, tokenizer: Tokenizer, record: TrainingR
     _write_record(folder, record)
 
 
-def scale_classifier(folder: Path, factor: float, record: TrainingRecord) -> None:
-    """Multiplies the logits of a checkpoint.
+def adjust_classifier(
+    folder: Path, shift: NDArray[np.float32], factor: float, record: TrainingRecord
+) -> None:
+    """Shifts the logits of a checkpoint, then multiplies them.
 
     Args:
         folder: the checkpoint.
+        shift: float32 [labels], added to the logit of each.
         factor: of every logit.
         record: takes the place of its record.
 
@@ -120,6 +126,7 @@ def scale_classifier(folder: Path, factor: float, record: TrainingRecord) -> Non
     """
     path = _existing(folder / WEIGHTS_FILE)
     weights = load_file(path)
+    weights["classifier.bias"] += torch.from_numpy(shift)
     for name in ("classifier.weight", "classifier.bias"):
         weights[name] = weights[name] * factor
     save_file(weights, path, metadata={"format": "pt"})

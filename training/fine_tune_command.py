@@ -12,7 +12,7 @@ from training.commands import Workplace, dev_corpora
 from training.data import Corpus, read_training_corpora
 from training.fine_tune import Recipe, Run, fine_tune, ignore
 from training.interruption import Interruption
-from training.temperature import calibrate
+from training.score_calibration import calibrate
 from training.tracking import TrackedRun, open_store
 from training.training_state import read_state
 
@@ -66,7 +66,7 @@ def run_fine_tune(
                 interrupted=interrupted,
             )
             fine_tune(recipe, trained, measured, run, tracked.log_epoch if tracked else ignore)
-        _log.info("temperature of the scores: %g", calibrate(place.run, measured))
+        _log.info("%s", calibrate(place.run, measured))
         if tracked:
             files = [place.run / name for name in MODEL_FILES]
             tracked.log_model(files, options.name, options.alias)

@@ -127,7 +127,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         unlabelled=_unlabelled(manifest),
         **{key: training[key] for key in _TRAINING_KEYS},
         restored=_restored(training.get("restored_from", "")),
-        temperature=_temperature(training.get("temperature", 1.0)),
+        temperature=_temperature(training),
         origin=_origin(training),
         licence=manifest["licence"],
         share_alike=_SHARE_ALIKE if "-SA-" in manifest["licence"] else "",
@@ -200,12 +200,14 @@ def _restored(version: str) -> str:
     )
 
 
-def _temperature(temperature: float) -> str:
-    if temperature == 1.0:
+def _temperature(training: Mapping[str, Any]) -> str:
+    temperature, shift = training.get("temperature", 1.0), training.get("outside_shift", 0.0)
+    if temperature == 1.0 and not shift:
         return ""
+    shifted = f" after\n{shift:g} was added to that of O" if shift else ""
     return (
-        f" The logits are divided by\n{temperature:g}, which `fine-tune` found on these same"
-        " splits, so that on other text it will be larger."
+        f" The logits are divided by\n{temperature:g}{shifted}, which `fine-tune` found on these"
+        " same splits, so that on other text it will be larger."
     )
 
 

@@ -22,6 +22,7 @@ from training.checkpoint import (
     load_tokenizer,
     save,
 )
+from training.score_calibration import outside
 
 
 def average(folders: Sequence[Path], target: Path) -> None:
@@ -41,9 +42,10 @@ def average(folders: Sequence[Path], target: Path) -> None:
     networks = [load_cased(folder) for folder in folders]
     states = [network.state_dict() for network in networks]
     for state, record in zip(states, records, strict=True):
-        # Each was divided by a temperature of its own.
+        # Each was divided by a temperature of its own, after a shift of its own.
         for name in ("classifier.weight", "classifier.bias"):
             state[name] = state[name] * record.temperature
+        state["classifier.bias"] -= torch.from_numpy(outside(record.outside_shift))
     network = networks[0]
     network.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})
     save(target, network, load_tokenizer(folders[0]), _record(records))
@@ -83,4 +85,5 @@ def _record(records: Sequence[TrainingRecord]) -> TrainingRecord:
         data=tuple(data.values()),
         teachers=tuple(teachers),
         temperature=1.0,
+        outside_shift=0.0,
     )

@@ -162,6 +162,7 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
             "begun_with_sha256": record.begun_with_sha256,
             "averaged": list(record.averaged),
             "temperature": record.temperature,
+            "outside_shift": record.outside_shift,
             "restored_from": record.restored_from,
             "precision": record.precision,
             "device": record.device,

@@ -17,6 +17,7 @@ from training.checkpoint import (
     load_record,
     save,
 )
+from training.data import LABELS
 from training.model_soup import average
 
 
@@ -27,21 +28,23 @@ def runs(
     record: TrainingRecord,
     tmp_path: Path,
 ) -> list[Path]:
-    """Two that began alike; the second has all weights higher by one, and softer scores."""
+    """Two that began alike; the second has all weights higher by one, and was calibrated."""
     record = replace(record, begun_with="train parent", command="train 0", teachers=("train t",))
     save(tmp_path / "0", network, tokenizer, record)
     with torch.no_grad():
         for weight in network.parameters():
             weight.add_(1)
+        network.classifier.bias[LABELS.index("O")] += 0.5
         for weight in network.classifier.parameters():
             weight.div_(4)
     other = TrainedOn("wikigold", "CC-BY-4.0", "2" * 64, 1_000)
-    second = replace(record, command="train 1", temperature=4.0, data=(*record.data, other))
+    second = replace(record, command="train 1", data=(*record.data, other))
+    second = replace(second, outside_shift=0.5, temperature=4.0)
     save(tmp_path / "1", network, tokenizer, second)
     return [tmp_path / "0", tmp_path / "1"]
 
 
-def test_the_weights_are_the_mean_as_if_no_score_had_been_softened(
+def test_the_weights_are_the_mean_as_if_none_had_been_calibrated(
     runs: list[Path], tmp_path: Path
 ) -> None:
     average(runs, tmp_path / "mean")
@@ -63,7 +66,7 @@ def test_the_record_names_every_run_and_all_data(runs: list[Path], tmp_path: Pat
     assert record.command == "python -m training average RUN1 RUN2 --run RUN"
     assert [entry.set for entry in record.data] == ["uner_en_ewt", "wikigold"]
     assert record.teachers == ("train t",)
-    assert record.temperature == 1.0
+    assert (record.outside_shift, record.temperature) == (0.0, 1.0)
 
 
 def test_runs_that_did_not_begin_alike_are_refused(

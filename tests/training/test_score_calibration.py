@@ -1,6 +1,6 @@
-"""Scores that are softened until they are worth their name."""
+"""Logits that are shifted until F1 is highest, and softened until scores are worth their name."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,13 @@ from training.calibration import ScoredEntity
 from training.checkpoint import TrainingRecord, load_plain, load_record, save
 from training.data import LABELS, Corpus, Example, SourceSet, Span
 from training.recognition import Recognizer
-from training.temperature import best_temperature, calibrate, log_loss
+from training.score_calibration import (
+    Calibration,
+    best_calibration,
+    calibrate,
+    log_loss,
+    outside,
+)
 
 _SOURCE = SourceSet("tiny", "Tiny", "CC0-1.0")
 _SURENESS = 4.0
@@ -29,6 +35,24 @@ class AlwaysPerson:
         logits = np.full((*ids.shape, len(LABELS)), -50, np.float32)
         logits[..., LABELS.index("O")] = 0
         logits[..., LABELS.index("B-PER")] = _SURENESS
+        return logits
+
+
+class UnsureOfApples:
+    """Says with e^1 : 1 that "york" is a person and "apple" is none, but for what it thinks of O.
+
+    Args:
+        of_o: added to the logit of O.
+    """
+
+    def __init__(self, of_o: float) -> None:
+        self._of_o = of_o
+
+    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        logits = np.full((*ids.shape, len(LABELS)), -50, np.float32)
+        logits[..., LABELS.index("O")] = self._of_o
+        york = ids == ids[0, 1]
+        logits[..., LABELS.index("B-PER")] = np.where(york, 0.25, -0.25)
         return logits
 
 
@@ -45,13 +69,27 @@ def corpus(words: int, persons: int) -> Corpus:
 
 def test_the_score_becomes_the_share_that_is_right(recognizer: Recognizer) -> None:
     """Sure to 98 % and right in 3 cases of 4: a temperature of sureness / ln 3 makes it 75 %."""
-    temperature = best_temperature(recognizer, [corpus(12, persons=9)])
-    assert temperature == pytest.approx(_SURENESS / np.log(3), rel=0.03)
+    found = best_calibration(recognizer, [corpus(12, persons=9)])
+    assert found.outside_shift == 0.0
+    assert found.temperature == pytest.approx(_SURENESS / np.log(3), rel=0.03)
+
+
+@pytest.mark.parametrize(("of_o", "shift"), [(-0.4, 0.25), (0.1, 0.0), (0.7, -0.5)])
+def test_the_shift_is_the_least_at_which_f1_is_highest(
+    tokenizer: Tokenizer, of_o: float, shift: float
+) -> None:
+    """A network that is wrong about O by so much; what it takes to be right comes in quarters."""
+    scorer = UnsureOfApples(of_o)
+    network = Recognizer(ServingTokenizer(tokenizer, 64), scorer, Decoder(LABELS))
+    text = "york apple " * 4
+    spans = [Span(11 * i, 11 * i + 4, "PER") for i in range(4)]
+    found = best_calibration(network, [Corpus(_SOURCE, "", [Example("1", text, tuple(spans))])])
+    assert found.outside_shift == shift
 
 
 def test_nothing_found_leaves_the_scores(recognizer: Recognizer) -> None:
     empty = Corpus(_SOURCE, "", [Example("1", " ", ())])
-    assert best_temperature(recognizer, [empty]) == 1.0
+    assert best_calibration(recognizer, [empty]) == Calibration(0.0, 1.0)
 
 
 def test_the_log_loss_is_the_mean_surprise() -> None:
@@ -70,10 +108,11 @@ def test_a_checkpoint_is_softened_once(
     save(tmp_path, network, tokenizer, record)
     ids = torch.tensor([[2, 5, 6, 3]])
     before = load_plain(tmp_path)(input_ids=ids).logits
-    temperature = calibrate(tmp_path, [corpus(12, persons=3)])
+    found = calibrate(tmp_path, [corpus(12, persons=3)])
     after = load_plain(tmp_path)(input_ids=ids).logits
-    assert temperature != 1.0
-    assert load_record(tmp_path) == replace(record, temperature=temperature)
-    assert torch.allclose(after, before / temperature, atol=1e-5)
-    assert calibrate(tmp_path, [corpus(12, persons=12)]) == temperature
+    assert found.temperature != 1.0
+    assert load_record(tmp_path) == replace(record, **asdict(found))
+    shifted = before + torch.from_numpy(outside(found.outside_shift))
+    assert torch.allclose(after, shifted / found.temperature, atol=1e-5)
+    assert calibrate(tmp_path, [corpus(12, persons=12)]) == found
     assert torch.equal(load_plain(tmp_path)(input_ids=ids).logits, after)
