@@ -24,7 +24,7 @@ _ENTITIES: Final = [
     {"text": "Apple", "label": "ORG", "start": 30, "end": 35, "score": 0.985},
     {"text": "Seoul", "label": "LOC", "start": 39, "end": 44, "score": 0.996},
 ]
-_MODEL: Final = {"model": "ner-en", "version": "5"}
+_MODEL: Final = {"model": "ner-en", "version": "6"}
 
 _REQUEST_BODY: Final[dict[str, Any]] = {
     "required": True,

@@ -16,10 +16,10 @@ from gateway.wire import model_answer, models_answer
 
 _MODEL: Final = {
     "name": "ner-en",
-    "live_version": "5",
+    "live_version": "6",
     "versions": [
         {
-            "version": "5",
+            "version": "6",
             "state": "READY",
             "detail": "",
             "live": True,
