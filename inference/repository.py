@@ -257,7 +257,7 @@ class Repository:
     def _forget(self, served: ServedModel) -> None:
         """Drops the versions whose folders have gone and that nobody uses, and empty models."""
         for name, version in list(served.versions.items()):
-            if version.found is None and version.withdrawn and not version.draining:
+            if version.over:
                 del served.versions[name]
         if not served.versions:
             self._models.pop(served.name, None)

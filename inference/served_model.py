@@ -108,6 +108,11 @@ class Version:
         return not self.withdrawn and (self.resident is not None or loadable)
 
     @property
+    def over(self) -> bool:
+        """Whether its folder has gone, and nothing of it is used or held any more."""
+        return self.found is None and self.withdrawn and not self.draining
+
+    @property
     def current(self) -> bool:
         """Whether what is in memory is the present content of its folder."""
         return self.resident is not None and (
@@ -202,7 +207,7 @@ class ServedModel:
     def states(self) -> list[VersionState]:
         """Its versions as a caller sees them, lowest first."""
         ordered = sorted(self.versions.values(), key=lambda v: version_order(v.version))
-        return [self._state(version) for version in ordered]
+        return [self._state(version) for version in ordered if not version.over]
 
     def _state(self, version: Version) -> VersionState:
         resident = version.resident
