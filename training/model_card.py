@@ -36,8 +36,9 @@ tables say.
 
 ## Quality
 
-On the dev splits. A span counts where both its ends and its
-type are right; what is found of a type that a set does not annotate counts neither way. Printed by
+On the dev splits. A span counts where both its ends and its type are right. What is found of a type
+that a set does not annotate, or on a mention whose label has no counterpart here, counts neither
+way. Printed by
 
     {evaluate}
 

@@ -139,7 +139,7 @@ async def test_a_version_in_whose_place_another_comes_answers_until_that_is_read
 async def _until_listed(repository: Repository, *versions: str) -> None:
     """Waits until these are listed and no others: what has gone is, until it has been freed."""
     async with asyncio.timeout(10):
-        while [s.version for s in repository.versions] != list(versions):  # noqa: ASYNC110
+        while [s.version for s in repository.versions] != list(versions):  # noqa: ASYNC110 - a thread
             await asyncio.sleep(0.01)
 
 
