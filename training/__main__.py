@@ -105,7 +105,11 @@ def parser() -> argparse.ArgumentParser:
     )
     averaged = add("average", parents=[place], help="mean of checkpoints that began alike")
     averaged.add_argument("checkpoints", type=Path, nargs="+", metavar="RUN")
-    add("calibrate", parents=[data, place], help="soften a checkpoint's scores, if none has yet")
+    add(
+        "calibrate",
+        parents=[data, place],
+        help="find its shift of O and temperature, once",
+    )
     add("export", parents=[data, place], help="checkpoint to float32 ONNX, compared with it")
     quantize = add("quantize", parents=[place], help="float32 ONNX to int8 ONNX")
     quantize.set_defaults(data=".", data_cache=Path(), sets=(), drop_duplicates=False)

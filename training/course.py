@@ -210,7 +210,6 @@ def new_course(
             f"{', '.join(recipe.answers)}: answers about other tokens than this encoder's: ask"
             " teachers of its vocabulary"
         )
-    teachers = " ".join(weights_sha256(Path(folder)) for folder in recipe.teachers)
     steps = sum(count_batches(corpora, recipe, epoch) for epoch in range(1, recipe.epochs + 1))
     learner = new_learner(beginning.network, recipe, steps)
     if learner.teachers and learner.teachers.vocabulary != vocabulary_of(beginning.tokenizer):
@@ -226,17 +225,28 @@ def new_course(
         beginning,
         learner,
         answers,
-        {
-            **{name: str(value) for name, value in asdict(recipe).items()},
-            "sha256 of the weights at the beginning": beginning.weights_sha256,
-            "sha256 of the teachers' weights": teachers or "none",
-            "sha256 of the answers": answers.sha256 if answers else "none",
-            **{f"train split of {c.source.name}": _content(c) for c in corpora},
-            **{f"dev split of {c.source.name}": _content(c) for c in dev},
-        },
+        _conditions(recipe, beginning, answers, corpora, dev),
         steps,
         started_s,
     )
+
+
+def _conditions(
+    recipe: Recipe,
+    beginning: Beginning,
+    answers: Answers | None,
+    corpora: Sequence[Corpus],
+    dev: Sequence[Corpus],
+) -> dict[str, str]:
+    teachers = " ".join(weights_sha256(Path(folder)) for folder in recipe.teachers)
+    return {
+        **{name: str(value) for name, value in asdict(recipe).items()},
+        "sha256 of the weights at the beginning": beginning.weights_sha256,
+        "sha256 of the teachers' weights": teachers or "none",
+        "sha256 of the answers": answers.sha256 if answers else "none",
+        **{f"train split of {corpus.source.name}": _content(corpus) for corpus in corpora},
+        **{f"dev split of {corpus.source.name}": _content(corpus) for corpus in dev},
+    }
 
 
 def _content(corpus: Corpus) -> str:
