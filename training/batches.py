@@ -13,6 +13,7 @@ from torch import Tensor
 
 from training.data import LABELS, Corpus, Example, Span
 from training.mention_replacement import mentions_of, with_mentions_replaced
+from training.recasing import recased
 from training.recipe import Recipe
 
 _OUTSIDE = LABELS.index("O")
@@ -59,7 +60,7 @@ def epoch_batches(
         epoch: from 1; each draws its own.
     """
     rng = _generator(recipe, epoch)
-    examples = _drawn(corpora, recipe.replaced_share, rng)
+    examples = _drawn(corpora, recipe, rng)
     rng.shuffle(examples)
     encoded = [encode(example, tokenizer, recipe.most_tokens) for example in examples]
     batches = list(_bucketed(encoded, recipe.batch_size))
@@ -75,9 +76,7 @@ def count_batches(corpora: Sequence[Corpus], recipe: Recipe, epoch: int) -> int:
         recipe: the settings.
         epoch: from 1.
     """
-    return math.ceil(
-        len(_drawn(corpora, recipe.replaced_share, _generator(recipe, epoch))) / recipe.batch_size
-    )
+    return math.ceil(len(_drawn(corpora, recipe, _generator(recipe, epoch))) / recipe.batch_size)
 
 
 def _generator(recipe: Recipe, epoch: int) -> random.Random:
@@ -85,8 +84,11 @@ def _generator(recipe: Recipe, epoch: int) -> random.Random:
     return random.Random(f"{recipe.seed}/{epoch}")  # noqa: S311 - shuffles, keeps no secret
 
 
-def _drawn(corpora: Sequence[Corpus], share: float, rng: random.Random) -> list[Example]:
-    return list(chain.from_iterable(passages(_varied(c, share, rng), rng) for c in corpora))
+def _drawn(corpora: Sequence[Corpus], recipe: Recipe, rng: random.Random) -> list[Example]:
+    drawn = chain.from_iterable(
+        passages(_varied(corpus, recipe.replaced_share, rng), rng) for corpus in corpora
+    )
+    return [recased(example, recipe.recased_share, rng) for example in drawn]
 
 
 def _varied(corpus: Corpus, share: float, rng: random.Random) -> list[Example]:

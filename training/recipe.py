@@ -20,6 +20,7 @@ class Recipe:
     gradient_norm_limit: float = 1.0
     most_tokens: int = 256  # in a training example
     replaced_share: float = 0.0  # of the examples with names, those that get other names
+    recased_share: float = 0.0  # of the examples, those in small letters or capitals
     average_decay: float = 0.0  # of the moving average of the weights, below 1; 0: none is taken
     teachers: tuple[str, ...] = ()  # folders of checkpoints whose mean is learned too
     answers: tuple[str, ...] = ()  # files of what teachers answered before, in their place

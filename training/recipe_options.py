@@ -53,6 +53,13 @@ def recipe_parser() -> argparse.ArgumentParser:
         help="put other names of their types into this share of the sentences with names",
     )
     parser.add_argument(
+        "--recased-share",
+        type=float,
+        metavar="SHARE",
+        help="put this share of the texts in small letters, in capitals, or with every word"
+        " capitalized",
+    )
+    parser.add_argument(
         "--average-decay",
         type=float,
         metavar="SHARE",
