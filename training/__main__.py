@@ -113,9 +113,7 @@ def parser() -> argparse.ArgumentParser:
     add("export", parents=[data, place], help="checkpoint to float32 ONNX, compared with it")
     quantize = add("quantize", parents=[place], help="float32 ONNX to int8 ONNX")
     quantize.set_defaults(data=".", data_cache=Path(), sets=(), drop_duplicates=False)
-    evaluate = add("evaluate", parents=[data, place, model], help="entity F1 on the dev splits")
-    evaluate.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON")
-    evaluate.add_argument("--report", type=Path, metavar="OUT.html", help="write what went wrong")
+    _add_evaluate(add("evaluate", parents=[data, place, model], help="entity F1 on the dev splits"))
     add(
         "batch-independence", parents=[data, place], help="answers alone against answers in a batch"
     )
@@ -202,6 +200,16 @@ def _data_parser(*, is_required: bool) -> argparse.ArgumentParser:
         help="do not learn sentences that are also measured; else they are refused",
     )
     return data
+
+
+def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
+    evaluate.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON")
+    evaluate.add_argument("--report", type=Path, metavar="OUT.html", help="write what went wrong")
+    evaluate.add_argument(
+        "--cases",
+        action="store_true",
+        help="measure the texts in small letters, in capitals and capitalized as well",
+    )
 
 
 def _add_restore(restored: argparse.ArgumentParser) -> None:
@@ -327,7 +335,9 @@ def _run_on_data(options: argparse.Namespace) -> None:
 def _measure(place: commands.Workplace, options: argparse.Namespace) -> None:
     match options.command:
         case "evaluate":
-            commands.run_evaluate(place, options.model, options.json, options.report)
+            commands.run_evaluate(
+                place, options.model, options.json, options.report, in_cases=options.cases
+            )
         case "batch-independence":
             commands.run_batch_independence(place)
         case "document-agreement":

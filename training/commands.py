@@ -10,7 +10,13 @@ from training.checkpoint import load_cased, load_plain, load_record
 from training.data import LABELS, Corpus, SourceSet, find_sets, read_dev_corpora
 from training.error_report import error_report
 from training.evaluation import find
-from training.evaluation_report import EvaluationReport, as_json, as_text, evaluation_report
+from training.evaluation_report import (
+    EvaluationReport,
+    as_json,
+    as_text,
+    evaluation_report,
+    f1_in_cases,
+)
 from training.export import Parity, check_parity, export
 from training.quantization import quantize
 from training.recognition import WINDOW_TOKENS, load_recognizer
@@ -74,7 +80,12 @@ def run_quantize(place: Workplace) -> None:
 
 
 def run_evaluate(
-    place: Workplace, model: Path, json_file: Path | None = None, page: Path | None = None
+    place: Workplace,
+    model: Path,
+    json_file: Path | None = None,
+    page: Path | None = None,
+    *,
+    in_cases: bool = False,
 ) -> EvaluationReport:
     """Prints the quality of a file on every dev split.
 
@@ -83,10 +94,13 @@ def run_evaluate(
         model: an ONNX file, its tokenizer and configuration beside it.
         json_file: gets the figures.
         page: gets the sentences that went wrong, as HTML.
+        in_cases: measure the same texts in small letters, in capitals and capitalized as well.
     """
     recognizer = load_recognizer(model, WINDOW_TOKENS, place.threads)
-    findings = [find(recognizer, corpus) for corpus in dev_corpora(place)]
-    report = evaluation_report(str(model), findings)
+    corpora = dev_corpora(place)
+    findings = [find(recognizer, corpus) for corpus in corpora]
+    cases = f1_in_cases(recognizer, corpora) if in_cases else None
+    report = evaluation_report(str(model), findings, cases)
     print(as_text(report))
     if json_file:
         json_file.write_text(as_json(report), "utf-8")
@@ -161,7 +175,7 @@ def run_publish(
             checkpoint=place.run,
             model=place.int8,
             record=load_record(place.run),
-            quality=run_evaluate(place, place.int8),
+            quality=run_evaluate(place, place.int8, in_cases=True),
             float32_quality=run_evaluate(place, place.float32),
             logit_difference=parity.largest_difference,
         ),

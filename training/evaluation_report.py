@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
 from training.calibration import Calibration, calibration
-from training.evaluation import Findings, Quality, SetQuality, mean_quality, set_quality
+from training.data import Corpus
+from training.evaluation import Findings, Quality, SetQuality, evaluate, mean_quality, set_quality
+from training.recasing import CASES, in_case
+from training.recognition import Recognizer
 
 _HEADER = f"{'set':<16}{'type':<8}{'precision':>9}{'recall':>8}{'F1':>8}{'spans':>8}"
 
@@ -19,18 +23,43 @@ class EvaluationReport:
     sets: Mapping[str, SetQuality]
     mean: Quality  # of the sets' micro averages: every set counts the same
     calibration: Calibration  # over the entities of all sets
+    # Micro-averaged F1 in percent, by case and set, of the texts in that case; empty: not measured.
+    f1_in_cases: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def evaluation_report(model: str, findings: Sequence[Findings]) -> EvaluationReport:
+def evaluation_report(
+    model: str,
+    findings: Sequence[Findings],
+    f1_in_cases: Mapping[str, Mapping[str, float]] | None = None,
+) -> EvaluationReport:
     """Measures what a model found.
 
     Args:
         model: its file.
         findings: of each set.
+        f1_in_cases: what `f1_in_cases` measured, if that is wanted.
     """
     sets = {found.corpus.source.name: set_quality(found) for found in findings}
     mean = mean_quality([measured.micro for measured in sets.values()])
-    return EvaluationReport(model, sets, mean, calibration(findings))
+    return EvaluationReport(model, sets, mean, calibration(findings), f1_in_cases or {})
+
+
+def f1_in_cases(recognizer: Recognizer, corpora: Sequence[Corpus]) -> dict[str, dict[str, float]]:
+    """Measures a model on texts that are all in small letters, in capitals, and capitalized.
+
+    Args:
+        recognizer: the model.
+        corpora: texts with their spans.
+
+    Returns:
+        Micro-averaged F1 in percent, by case and set.
+    """
+    return {
+        case: {
+            corpus.source.name: evaluate(recognizer, in_case(corpus, case)).f1 for corpus in corpora
+        }
+        for case in CASES
+    }
 
 
 def as_text(report: EvaluationReport) -> str:
@@ -77,6 +106,21 @@ def _lines(report: EvaluationReport) -> Iterator[str]:
     for row in report.calibration.thresholds:
         q = row.quality
         yield f"{row.min_score:<24.2f}{q.precision:9.2f}{q.recall:8.2f}{q.f1:8.2f}"
+    if report.f1_in_cases:
+        yield from _case_lines(report)
+
+
+def _case_lines(report: EvaluationReport) -> Iterator[str]:
+    by_case = {
+        "as it is": {name: measured.micro.f1 for name, measured in report.sets.items()},
+        **report.f1_in_cases,
+    }
+    yield ""
+    yield f"{'F1 of texts':<16}" + "".join(f"{case:>13}" for case in by_case)
+    for name in report.sets:
+        yield f"{name:<16}" + "".join(f"{f1[name]:13.2f}" for f1 in by_case.values())
+    means = "".join(f"{fmean(f1.values()):13.2f}" for f1 in by_case.values())
+    yield f"{'mean of sets':<16}{means}"
 
 
 def _row(name: str, kind: str, measured: Quality) -> str:

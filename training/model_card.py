@@ -1,6 +1,7 @@
 """The model card: what a manifest says of a model, for people to read."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from training.data import ENGLISH_SETS, ENTITY_TYPES
@@ -57,7 +58,7 @@ F1 for each type, printed by the first command:
 {by_type}
 
 {notes}
-
+{cases}
 ## Scores
 
 Over the entities of all these sets together, printed by the same command. The expected calibration
@@ -87,7 +88,7 @@ training. {unlabelled}Trained by
 
 - It knows the languages and the kinds of text of these sets; others give names by luck.
 - MISC means something else in each set that annotates it.
-- Lower-case names are missed more often than capitalised ones.
+- Names in small letters are missed more often than capitalised ones.
 - Names from regions and cultures that the sets hold few of are found less often.
 - Names newer than the sets are known by their context alone.
 
@@ -95,6 +96,15 @@ training. {unlabelled}Trained by
 
 The model: {licence}.{share_alike} Whoever passes the model on keeps this card or its attribution of
 the sets above. The code around it is Apache-2.0.
+"""
+_IN_CASES = """
+F1 of the same texts without regard to case, printed by
+
+    {evaluate} --cases
+
+| set | as it is | small letters | CAPITALS | Every Word |
+|---|---|---|---|---|
+{rows}
 """
 _SHARE_ALIKE = """ Sets under a share-alike licence pass it on to adaptations, and a model
 is treated as one."""
@@ -107,7 +117,6 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         manifest: as `training.publication` writes it; its "files" are not needed.
     """
     name, version = manifest["name"], manifest["version"]
-    model = f"models/{name}/{version}/model.onnx"
     training = manifest["training"]
     return _CARD.format(
         name=name,
@@ -115,13 +124,14 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         types=_listed([_TYPE_NAMES[kind] for kind in ENTITY_TYPES]),
         encoder=manifest["source"]["checkpoint"],
         encoder_licence=manifest["source"]["licence"],
-        evaluate=f"python -m training evaluate --data DIR --model {model}",
+        evaluate=_evaluate_command(manifest),
         quality="\n".join(_quality_rows(manifest)),
         logit_difference=manifest["largest_logit_difference"],
         type_header=" | ".join(ENTITY_TYPES),
         type_line="---|" * len(ENTITY_TYPES),
         by_type="\n".join(_type_row(s, q) for s, q in manifest["quality"].items()),
         notes=" ".join(f"{s} {_NOTES[s]}" for s in manifest["quality"] if s in _NOTES),
+        cases=_cases(manifest),
         expected_error=manifest["calibration"]["expected_error"],
         thresholds="\n".join(_threshold_rows(manifest)),
         data="\n".join(_data_row(entry) for entry in manifest["data"]),
@@ -160,6 +170,22 @@ def _type_row(name: str, measured: Mapping[str, Any]) -> str:
     types = measured["types"]
     figures = [types[kind]["f1"] if kind in types else "" for kind in ENTITY_TYPES]
     return _row(name, *figures, measured["macro"]["f1"])
+
+
+def _cases(manifest: Mapping[str, Any]) -> str:
+    """How the model reads texts in other cases; nothing where that was not measured."""
+    by_case = manifest.get("f1_in_cases")
+    if not by_case:
+        return ""
+    columns = [{name: q["f1"] for name, q in manifest["quality"].items()}, *by_case.values()]
+    rows = [_row(name, *(f1[name] for f1 in columns)) for name in manifest["quality"]]
+    rows.append(_row("mean of the sets", *(fmean(f1.values()) for f1 in columns)))
+    return _IN_CASES.format(evaluate=_evaluate_command(manifest), rows="\n".join(rows))
+
+
+def _evaluate_command(manifest: Mapping[str, Any]) -> str:
+    model = f"models/{manifest['name']}/{manifest['version']}/model.onnx"
+    return f"python -m training evaluate --data DIR --model {model}"
 
 
 def _threshold_rows(manifest: Mapping[str, Any]) -> Iterator[str]:

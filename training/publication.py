@@ -187,6 +187,7 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
             )
             for name, measured in candidate.quality.sets.items()
         },
+        "f1_in_cases": rounded(candidate.quality.f1_in_cases),
         "calibration": rounded(asdict(candidate.quality.calibration)),
         "fp32_mean_quality": rounded(asdict(candidate.float32_quality.mean)),
         "fp32_quality": {

@@ -26,8 +26,9 @@ def test_train_ends_in_a_version_that_the_service_loads(
     assert main(["speed", *place, "--seconds", "0.01", "--beside", str(model)]) == 0
     figures, page = tmp_path / "figures.json", tmp_path / "errors.html"
     wanted = ["--model", str(model), "--json", str(figures), "--report", str(page)]
-    assert main(["evaluate", *place, *wanted]) == 0
-    assert json.loads(figures.read_text("utf-8"))["sets"].keys() == {s.name for s in ENGLISH_SETS}
+    assert main(["evaluate", *place, *wanted, "--cases"]) == 0
+    measured = json.loads(figures.read_text("utf-8"))
+    assert measured["sets"].keys() == {s.name for s in ENGLISH_SETS}
     assert "<summary>missed (" in page.read_text("utf-8")
     output = capsys.readouterr().out
     assert "logits within" in output
@@ -45,6 +46,11 @@ def test_train_ends_in_a_version_that_the_service_loads(
     assert [(e.text, e.label) for e in found] == [("Angela Merkel", "PER"), ("Tim Cook", "PER")]
 
     manifest = json.loads(model.with_name("manifest.json").read_text("utf-8"))
+    assert manifest["f1_in_cases"] == measured["f1_in_cases"]
+    # It has seen no name in small letters.
+    assert all(
+        manifest["f1_in_cases"]["lower"][s] < q["f1"] for s, q in manifest["quality"].items()
+    )
     assert str(tmp_path) not in manifest["training"]["command"].replace(str(encoder), "")
 
 

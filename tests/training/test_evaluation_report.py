@@ -1,6 +1,7 @@
 """The figures of an evaluation, written down."""
 
 import json
+from collections.abc import Mapping
 
 from inference.core import Entity
 from training.data import Corpus, Example, SourceSet, Span
@@ -8,7 +9,7 @@ from training.evaluation import Findings
 from training.evaluation_report import EvaluationReport, as_json, as_text, evaluation_report
 
 
-def report() -> EvaluationReport:
+def report(f1_in_cases: Mapping[str, Mapping[str, float]] | None = None) -> EvaluationReport:
     """In one set two of three people are found; in the other nothing of one place."""
     people = Example("1", "x" * 9, tuple(Span(i, i + 1, "PER") for i in (0, 3, 6)))
     found = [Entity("x", "PER", i, i + 1, 0.75) for i in (0, 3)]
@@ -21,6 +22,7 @@ def report() -> EvaluationReport:
                 Corpus(SourceSet("b", "", "", frozenset({"MISC"})), "", [place, place]), [[], []]
             ),
         ],
+        f1_in_cases,
     )
 
 
@@ -44,7 +46,7 @@ def test_the_text_has_the_scores_and_the_thresholds() -> None:
 
 def test_the_json_holds_every_figure() -> None:
     content = json.loads(as_json(report()))
-    assert content.keys() == {"model", "sets", "mean", "calibration"}
+    assert content.keys() == {"model", "sets", "mean", "calibration", "f1_in_cases"}
     assert content["sets"]["a"]["types"]["PER"] == {
         "precision": 100.0,
         "recall": 66.6667,
@@ -55,3 +57,12 @@ def test_the_json_holds_every_figure() -> None:
     assert content["mean"]["f1"] == 40.0
     assert content["calibration"]["expected_error"] == 0.25
     assert [row["min_score"] for row in content["calibration"]["thresholds"]][:2] == [0.0, 0.5]
+
+
+def test_the_text_has_a_column_for_each_case_if_it_was_measured() -> None:
+    measured = report({"lower": {"a": 50.0, "b": 10.0}, "upper": {"a": 60.0, "b": 0.0}})
+    lines = [line.split() for line in as_text(measured).splitlines()]
+    assert ["F1", "of", "texts", "as", "it", "is", "lower", "upper"] in lines
+    assert ["a", "80.00", "50.00", "60.00"] in lines
+    assert ["mean", "of", "sets", "40.00", "30.00", "30.00"] in lines
+    assert "F1 of texts" not in as_text(report())

@@ -77,6 +77,21 @@ def test_every_figure_of_the_manifest_is_in_a_table(manifest: dict[str, Any]) ->
     assert "8.4e-06 at most" in card
 
 
+def test_it_has_a_table_of_other_cases_where_they_were_measured(manifest: dict[str, Any]) -> None:
+    assert "CAPITALS" not in model_card(manifest)
+    manifest["f1_in_cases"] = {
+        case: {"uner_en_ewt": f1, "wnut17": f1 - 10}
+        for case, f1 in (("lower", 70.0), ("upper", 68.0), ("capitalized", 69.0))
+    }
+    card = model_card(manifest)
+    for line in (
+        "    python -m training evaluate --data DIR --model models/ner-en/3/model.onnx --cases",
+        "| uner_en_ewt | 77.0 | 70.0 | 68.0 | 69.0 |",
+        "| mean of the sets | 72.2 | 65.0 | 63.0 | 64.0 |",
+    ):
+        assert line in card.splitlines()
+
+
 def test_it_says_of_what_the_model_was_made(manifest: dict[str, Any]) -> None:
     plain = model_card(manifest)
     assert "It began with" not in plain
