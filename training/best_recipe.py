@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from training.recipe import Recipe
+from training.recipe import Recipe, RecipeInvalid
 
 BEST_FILE = "best.json"
 # They belong to the machine that a recipe is used on.
@@ -61,14 +62,20 @@ def read_best(path: Path) -> BestRecipe:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in content["recipe"].items()
         }
-        best = BestRecipe(content["trial"], content["mean_f1"], Recipe(**settings))
+        _check_types(settings)
+        return BestRecipe(content["trial"], content["mean_f1"], Recipe(**settings))
     except OSError as error:
         raise BestRecipeInvalid(
             f"{path}: {error.strerror}; python -m training search writes it"
         ) from error
+    except RecipeInvalid as error:
+        raise BestRecipeInvalid(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise BestRecipeInvalid(f"{path}: is no recipe of a search: {error}") from error
+
+
+def _check_types(settings: Mapping[str, object]) -> None:
     for field in dataclasses.fields(Recipe):
-        if not isinstance(getattr(best.recipe, field.name), type(field.default)):
-            raise BestRecipeInvalid(f"{path}: {field.name} is no {type(field.default).__name__}")
-    return best
+        kind = type(field.default)
+        if not isinstance(settings.get(field.name, field.default), kind):
+            raise TypeError(f"{field.name} is no {kind.__name__}")

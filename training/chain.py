@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from training.commands import Workplace, run_publish
@@ -23,6 +24,12 @@ _NAME = "sample"
 _ALIAS = "newest"
 # In the second epoch of five, some ten steps each.
 _STOP_AFTER_STEPS = 15
+SAMPLE_SETTINGS: dict[str, Any] = {
+    "epochs": 5,
+    "batch_size": 16,
+    "learning_rate": 3e-4,
+    "threads": 1,
+}
 
 
 @dataclass(slots=True)
@@ -46,7 +53,7 @@ def sample_recipe(recipe: Recipe) -> Recipe:
     Args:
         recipe: gives the encoder, the seed and the like.
     """
-    return replace(recipe, epochs=5, batch_size=16, learning_rate=3e-4, threads=1)
+    return replace(recipe, **SAMPLE_SETTINGS)
 
 
 def run_chain(recipe: Recipe) -> list[pb.Entity]:

@@ -1,13 +1,23 @@
 """The recipe: the settings that, with the data, decide what a run ends in."""
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 
 
+class RecipeInvalid(Exception):
+    """A setting is out of its range; the message says which, and the range."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The settings of a run. The defaults are of a run without teachers (docs/adr/0019)."""
+    """The settings of a run. The defaults are of a run without teachers (docs/adr/0019).
+
+    Raises:
+        RecipeInvalid: a setting is out of its range.
+    """
 
     encoder: str = ""  # folder or hub name; empty: the installed package
     begin_with: str = ""  # folder of a checkpoint to begin with, in place of an encoder
@@ -30,6 +40,31 @@ class Recipe:
     bfloat16: bool = False  # matrix products only; weights and sums stay float32
     device: str = ""  # "cpu" or "cuda"; empty: CUDA where there is one
     threads: int = 2  # of the CPU; another number rounds sums otherwise
+
+    def __post_init__(self) -> None:
+        for words, (is_in_range, names) in _RANGES.items():
+            for name in names:
+                value = getattr(self, name)
+                if not is_in_range(value):
+                    option = f"--{name.replace('_', '-')}"
+                    raise RecipeInvalid(f"{option} {value:g}: must be {words}")
+
+
+# Comparisons with a value that is no number are false, so that it is in no range.
+_RANGES: Mapping[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
+    "at least 1": (lambda x: x >= 1, ("epochs", "batch_size", "threads")),
+    "at least 3, two of them special": (lambda x: x >= 3, ("most_tokens",)),
+    "from 0 to 1": (
+        lambda x: 0 <= x <= 1,
+        ("replaced_share", "recased_share", "teachers_share", "warmup_share"),
+    ),
+    "at least 0 and below 1": (lambda x: 0 <= x < 1, ("average_decay",)),
+    "at least 0": (
+        lambda x: 0 <= x < math.inf,
+        ("learning_rate", "new_parameter_factor", "weight_decay", "patience"),
+    ),
+    "above 0": (lambda x: 0 < x < math.inf, ("gradient_norm_limit",)),
+}
 
 
 def device_of(recipe: Recipe) -> torch.device:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from training.__main__ import parser
+from training.command_line import parser
 from training.model_card import model_card
 
 

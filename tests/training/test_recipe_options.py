@@ -1,14 +1,15 @@
 """A recipe from the command line, and the command line of a recipe."""
 
 import argparse
+import re
 import shlex
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from training.best_recipe import BestRecipe, write_best
-from training.recipe import Recipe
+from training.best_recipe import BestRecipe, BestRecipeInvalid, write_best
+from training.recipe import Recipe, RecipeInvalid
 from training.recipe_options import command_of, recipe_of, recipe_parser
 
 SEARCHED = Recipe(
@@ -91,3 +92,27 @@ def test_every_setting_has_an_option(name: str) -> None:
     parser = argparse.ArgumentParser(parents=[recipe_parser()])
     parser.add_argument("--threads")
     assert f"--{name.replace('_', '-')}" in parser.format_help()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--epochs 0", "--epochs 0: must be at least 1"),
+        ("--recased-share 20", "--recased-share 20: must be from 0 to 1"),
+        ("--teachers-share -0.1", "--teachers-share -0.1: must be from 0 to 1"),
+        ("--average-decay 1", "--average-decay 1: must be at least 0 and below 1"),
+        ("--learning-rate nan", "--learning-rate nan: must be at least 0"),
+        ("--gradient-norm-limit 0", "--gradient-norm-limit 0: must be above 0"),
+        ("--most-tokens 2", "--most-tokens 2: must be at least 3, two of them special"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_named_with_the_range(words: str, message: str) -> None:
+    with pytest.raises(RecipeInvalid, match=f"^{re.escape(message)}$"):
+        recipe_of(parsed(words.split()))
+
+
+def test_a_setting_of_a_study_is_in_its_range_too(tmp_path: Path) -> None:
+    path = write_best(BestRecipe(0, 80.0, SEARCHED), tmp_path)
+    path.write_text(path.read_text("utf-8").replace("0.031", "-0.031"), "utf-8")
+    with pytest.raises(BestRecipeInvalid, match=r"best\.json: .*--weight-decay -0\.031"):
+        recipe_of(parsed(["--from-study", str(path)]))
