@@ -9,11 +9,14 @@ Source: Mayhew, Tsygankova and Roth, ner and pos when nothing is capitalized (20
 
 import random
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from training.data import Corpus, Example
 
+# What no tokenizer joins with what is beside it.
+_CHUNK = re.compile(r"[^ \t\r\n]+")
 # With what follows an apostrophe, which no headline capitalizes.
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 
@@ -43,8 +46,14 @@ def recased(example: Example, share: float, rng: random.Random) -> Example:
     """
     if not share or rng.random() >= share:
         return example
-    case = rng.choice(_LEARNED)
-    return _written(example, case, lambda word, _: _keeps_its_tokens(word))
+    change = CASES[rng.choice(_LEARNED)]
+
+    def write(chunk: re.Match[str]) -> str:
+        if not all(map(_is_plain, chunk[0])):
+            return chunk[0]
+        return _WORD.sub(lambda w: change(w[0]) if _has_plain_case(w[0]) else w[0], chunk[0])
+
+    return replace(example, text=_CHUNK.sub(write, example.text))
 
 
 def in_case(corpus: Corpus, case: str) -> Corpus:
@@ -54,26 +63,25 @@ def in_case(corpus: Corpus, case: str) -> Corpus:
         corpus: texts with their spans.
         case: of `CASES`.
     """
-    examples = [
-        _written(example, case, lambda word, changed: len(word) == len(changed))
-        for example in corpus.examples
-    ]
+
+    def write(word: re.Match[str]) -> str:
+        changed = CASES[case](word[0])
+        return changed if len(changed) == len(word[0]) else word[0]
+
+    examples = [replace(e, text=_WORD.sub(write, e.text)) for e in corpus.examples]
     return replace(corpus, examples=examples)
 
 
-def _written(example: Example, case: str, may_change: Callable[[str, str], bool]) -> Example:
-    def write(word: re.Match[str]) -> str:
-        changed = CASES[case](word[0])
-        return changed if may_change(word[0], changed) else word[0]
+def _is_plain(character: str) -> bool:
+    """Whether a character is of no other alphabet and not one that BERT's normalizer drops."""
+    if character.isascii():
+        return character.isprintable()
+    return unicodedata.category(character).startswith("P")
 
-    return replace(example, text=_WORD.sub(write, example.text))
 
+def _has_plain_case(word: str) -> bool:
+    """Whether the pieces of a word, as `casing` spells them, are the same in every case.
 
-def _keeps_its_tokens(word: str) -> bool:
-    """Whether a word has the same tokens in every case, as `casing` makes them.
-
-    It has not where a capital stands within it, as in "McDonald", which is then another piece, nor
-    where another alphabet's letters change their number or have no capital.
+    They are not where a capital stands within it, as in "McDonald".
     """
-    plain = word.replace("\u2019", "'")
-    return plain.isascii() and word in (word.lower(), word.upper(), _capitalized(word.lower()))
+    return word in (word.lower(), word.upper(), _capitalized(word.lower()))
