@@ -25,6 +25,7 @@ from tqdm import tqdm
 from training.checkpoint import load_record, load_tokenizer
 from training.data import Answer, Corpus, Example
 from training.distillation import Teachers
+from training.network import check_length
 from training.recognition import pad
 
 _DIGEST_BYTES = 16
@@ -141,8 +142,11 @@ def ask(
 
     Raises:
         CheckpointInvalid: a folder is not a checkpoint.
+        EncoderInvalid: a teacher reads no texts so long.
     """
     teachers = Teachers.load(folders, torch.device(device), bfloat16=bfloat16)
+    for network in teachers.networks:
+        check_length(network, most_tokens)
     tokenizer = load_tokenizer(Path(folders[0]))
     texts = list(dict.fromkeys(e.text for corpus in corpora for e in corpus.examples))
     by_digest: dict[bytes, Answer] = {}

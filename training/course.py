@@ -29,7 +29,7 @@ from training.data import LABELS, Corpus, DataInvalid
 from training.early_stopping import BestEpoch
 from training.evaluation import evaluate
 from training.learner import Learner, new_learner
-from training.network import Network, TorchScorer
+from training.network import Network, TorchScorer, check_length
 from training.recipe import Recipe
 from training.recognition import WINDOW_TOKENS, Recognizer
 from training.run import Run, TrainingInterrupted
@@ -192,7 +192,7 @@ def new_course(
 
     Raises:
         FileNotFoundError: there is no such encoder.
-        EncoderInvalid: its tokenizer is not an uncased WordPiece.
+        EncoderInvalid: its tokenizer is not an uncased WordPiece, or it reads no texts so long.
         CheckpointInvalid: the folder to begin with, or a teacher's, is not a checkpoint, or a
             teacher reads other tokens.
         DataInvalid: nobody says what is in a set of bare text.
@@ -205,6 +205,7 @@ def new_course(
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     beginning = beginning_of(recipe)
+    check_length(beginning.network, recipe.most_tokens)
     if answers and answers.vocabulary != vocabulary_of(beginning.tokenizer):
         raise AnswersInvalid(
             f"{', '.join(recipe.answers)}: answers about other tokens than this encoder's: ask"

@@ -217,6 +217,23 @@ def with_casing(network: _AnyNetwork, vocabulary: CasedVocabulary) -> _AnyNetwor
     return network
 
 
+def check_length(network: Network, tokens: int) -> None:
+    """Refuses texts that are longer than a network has positions for.
+
+    Args:
+        network: any.
+        tokens: of the longest text, special tokens included.
+
+    Raises:
+        EncoderInvalid: they are too many.
+    """
+    # MPNet counts positions from the one after that of padding.
+    unused = (network.config.pad_token_id or 0) + 1 if network.config.model_type == "mpnet" else 0
+    most = network.config.max_position_embeddings - unused
+    if tokens > most:
+        raise EncoderInvalid(f"--most-tokens {tokens}: this encoder reads at most {most}")
+
+
 def cased_embedding(network: Network) -> CasedEmbedding:
     """The word embeddings of a network made by `with_casing`."""
     embedding = _embeddings(network).word_embeddings

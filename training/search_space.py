@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 
-from training.recipe import Recipe
+from training.recipe import Recipe, RecipeInvalid
 
 DEFAULT_SPACE = Path(__file__).with_name("search_space.toml")
 Value = int | float | str | bool
@@ -102,9 +102,21 @@ def _dimensions(path: Path, content: dict[str, Any]) -> Iterator[FloatRange | In
         if name not in kinds:
             raise SpaceInvalid(f"{path}: {name} is no field that can vary: {', '.join(kinds)}")
         try:
-            yield _dimension(name, table, kinds[name])
+            dimension = _dimension(name, table, kinds[name])
+            _check_recipes(dimension)
+        except RecipeInvalid as error:
+            raise SpaceInvalid(f"{path}: {error}") from error
         except ValueError as error:
             raise SpaceInvalid(f"{path}: {name}: {error}") from error
+        yield dimension
+
+
+def _check_recipes(dimension: FloatRange | IntRange | Choices) -> None:
+    """Makes the recipes of a dimension's ends, so that no trial is the first to refuse one."""
+    ends = dimension.values if isinstance(dimension, Choices) else (dimension.low, dimension.high)
+    for value in ends:
+        settings: dict[str, Any] = {dimension.name: value}
+        Recipe(**settings)
 
 
 def _dimension(name: str, table: Any, kind: type) -> FloatRange | IntRange | Choices:

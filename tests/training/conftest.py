@@ -61,7 +61,7 @@ def network(vocabulary: CasedVocabulary, pieces: tuple[str, ...]) -> BertForToke
                 num_hidden_layers=2,
                 num_attention_heads=4,
                 intermediate_size=96,
-                max_position_embeddings=64,
+                max_position_embeddings=256,
                 id2label=dict(enumerate(LABELS)),
                 label2id={label: i for i, label in enumerate(LABELS)},
             )

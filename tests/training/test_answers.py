@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from training.__main__ import main
 from training.answers import Answers, AnswersInvalid, ask
 from training.batches import collate, encode, join
+from training.casing import EncoderInvalid
 from training.checkpoint import load_record
 from training.data import ENTITY_TYPES, Corpus, Example, SourceSet, find_sets, read_corpus
 from training.distillation import Teachers
@@ -55,6 +56,11 @@ def test_each_answer_is_what_the_teachers_say_of_the_text(
         ((start, answer),) = example.answers
         assert start == 0
         np.testing.assert_allclose(answer, said(teachers, tokenizer, example.text), atol=1e-3)
+
+
+def test_teachers_are_not_asked_about_texts_that_they_cannot_read(teachers: list[str]) -> None:
+    with pytest.raises(EncoderInvalid, match="--most-tokens 257: this encoder reads at most 256"):
+        ask([corpus(*TEXTS)], teachers, most_tokens=257)
 
 
 def test_of_several_files_the_last_that_knows_a_text_is_right(

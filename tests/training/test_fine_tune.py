@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from training.casing import EncoderInvalid
 from training.checkpoint import load_record
 from training.data import Corpus, Example, SourceSet, Span
 from training.fine_tune import EpochReport, Recipe, Run, StopTraining, fine_tune
@@ -166,3 +167,10 @@ def test_averaged_weights_are_what_is_measured_and_written(recipe: Recipe, tmp_p
     learn(replace(recipe, average_decay=0.9), new_run(tmp_path / "averaged"))
     assert weights(tmp_path / "plain") != weights(tmp_path / "averaged")
     assert load_record(tmp_path / "averaged").average_decay == 0.9
+
+
+def test_texts_longer_than_the_encoder_reads_are_refused_before_the_first_step(
+    recipe: Recipe, run_folder: Path
+) -> None:
+    with pytest.raises(EncoderInvalid, match="--most-tokens 600: this encoder reads at most 512"):
+        learn(replace(recipe, most_tokens=600), new_run(run_folder))

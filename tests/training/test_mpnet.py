@@ -19,6 +19,7 @@ from training.casing import EncoderInvalid, uncased_pieces
 from training.checkpoint import TrainingRecord, load_cased, load_plain, save
 from training.distillation import Teachers
 from training.export import ExportFailed, export
+from training.network import check_length
 from training.recipe import Recipe
 
 _OWN = ["<s>", "<pad>", "</s>", "<unk>"]  # before BERT's pieces; "<mask>" comes after them
@@ -108,6 +109,14 @@ def test_a_checkpoint_of_it_teaches(
         torch.testing.assert_close(found, expected)
     targets = Teachers.load([str(tmp_path / "run")], torch.device("cpu")).targets(ids, mask)
     torch.testing.assert_close(targets, expected.softmax(-1))
+
+
+def test_it_reads_texts_as_long_as_it_has_positions_for(recipe: Recipe) -> None:
+    network = beginning_of(recipe).network
+    check_length(network, 512)
+    assert network(input_ids=torch.full((1, 512), 5)).logits.shape[1] == 512
+    with pytest.raises(EncoderInvalid, match="--most-tokens 513: this encoder reads at most 512"):
+        check_length(network, 513)
 
 
 def test_it_is_not_exported(recipe: Recipe, tmp_path: Path) -> None:
