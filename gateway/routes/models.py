@@ -16,16 +16,16 @@ from gateway.wire import model_answer, models_answer
 
 _MODEL: Final = {
     "name": "ner-en",
-    "live_version": "6",
+    "live_version": "7",
     "versions": [
         {
-            "version": "6",
+            "version": "7",
             "state": "READY",
             "detail": "",
             "live": True,
             "aliases": ["live"],
             "labels": ["PER", "ORG", "LOC", "MISC"],
-            "max_window_tokens": 256,
+            "max_window_tokens": 128,
         }
     ],
 }
