@@ -25,13 +25,35 @@ _SETTINGS: dict[str, type[BaseSettings]] = {
 }
 
 
-def interpolated(text: str) -> dict[str, Any]:
-    """The services as an empty environment makes them; every variable must have a default."""
-    filled = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+# Hosts and ports are those of the image, and its folders are mounted: the host's stand elsewhere.
+_FIXED = {"GATEWAY_HOST", "GATEWAY_PORT"} | {
+    f"INFERENCE_{field}" for field in ("HOST", "PORT", "METRICS_PORT", "MODELS_DIR")
+}
+# What OpenTelemetry and MLflow read themselves.
+_OF_LIBRARIES = re.compile(r"(OTEL|MLFLOW_TRACKING)_[A-Z_]+")
+
+
+def interpolated(text: str, **environment: str) -> dict[str, Any]:
+    """The services as an environment makes them; every variable must have a default."""
+
+    def value(match: re.Match[str]) -> str:
+        name, operator, other = match.groups()
+        found = environment.get(name, "")
+        return (found or other) if operator == "-" else (found and other)
+
+    filled, found = text, 1
+    while found:  # from the innermost one out
+        filled, found = re.subn(r"\$\{(\w+):([-+])([^${}]*)\}", value, filled)
     assert "$" not in filled
     services = yaml.safe_load(filled)["services"]
     assert isinstance(services, dict)
     return services
+
+
+def variables(name: str) -> set[str]:
+    """The settings of a service, as they stand in its environment."""
+    fields = _SETTINGS[name].model_fields
+    return {str(f.validation_alias or f"{name}_{key}".upper()) for key, f in fields.items()}
 
 
 @pytest.fixture(params=["gateway", "inference"])
@@ -137,10 +159,46 @@ def test_memory_and_cores_are_bounded_by_variables(name: str, service: dict[str,
     assert f"${{{upper}_CPUS:-{service['cpus']}}}" in _TEXT
 
 
-def test_every_variable_set_is_a_setting_of_the_service(name: str, service: dict[str, Any]) -> None:
-    fields = _SETTINGS[name].model_fields
-    known = {str(f.validation_alias or f"{name}_{key}".upper()) for key, f in fields.items()}
-    assert set(service["environment"]) <= known
+def test_every_setting_reaches_its_service_and_no_other(name: str, service: dict[str, Any]) -> None:
+    given = set(service["environment"])
+    assert variables(name) - given == {v for v in _FIXED if v.startswith(name.upper())}
+    assert all(_OF_LIBRARIES.fullmatch(variable) for variable in given - variables(name))
+
+
+def test_what_is_not_set_here_is_taken_from_the_shell(name: str) -> None:
+    """Compose passes a name without a value on; one with a value must name its own variable."""
+    environment = interpolated(_TEXT, **dict.fromkeys(variables(name), "set"))[name]["environment"]
+    assert {value for key, value in environment.items() if key not in _FIXED} == {None, "set"}
+
+
+def test_the_level_of_the_logs_is_each_services_own_or_that_of_both() -> None:
+    services = interpolated(_TEXT, LOG_LEVEL="error", INFERENCE_LOG_LEVEL="debug")
+    assert services["gateway"]["environment"]["GATEWAY_LOG_LEVEL"] == "error"
+    assert services["inference"]["environment"]["INFERENCE_LOG_LEVEL"] == "debug"
+
+
+def test_every_variable_of_opentelemetry_and_mlflow_that_the_docs_name_is_passed_on() -> None:
+    pages = [_ROOT / "README.md", *(_ROOT / "docs").glob("*.md")]
+    named = {match[0] for page in pages for match in _OF_LIBRARIES.finditer(page.read_text())}
+    assert "MLFLOW_TRACKING_URI" in named
+    inference = interpolated(_TEXT)["inference"]["environment"]
+    assert named <= set(inference)
+    traces = {variable for variable in inference if variable.startswith("OTEL_")}
+    assert traces <= set(interpolated(_TEXT)["gateway"]["environment"])
+
+
+def test_keys_and_certificates_are_mounted_read_only(name: str, service: dict[str, Any]) -> None:
+    """A wrong folder is an error, and the one that is there by default is kept out of git."""
+    (secrets,) = (v for v in service["volumes"] if v["target"] == "/secrets")
+    assert secrets["read_only"] is True
+    assert secrets["bind"] == {"create_host_path": False}
+    assert (_ROOT / secrets["source"]).is_dir()
+    assert (_ROOT / secrets["source"] / ".gitignore").read_text().splitlines()[1:] == [
+        "*",
+        "!.gitignore",
+    ]
+    moved = interpolated(_TEXT, SECRETS_DIR="/etc/nerve")[name]["volumes"]
+    assert "/etc/nerve" in [volume["source"] for volume in moved]
 
 
 def test_every_variable_of_the_file_is_told_at_its_top() -> None:
@@ -150,6 +208,11 @@ def test_every_variable_of_the_file_is_told_at_its_top() -> None:
 
 def test_health_is_checked_with_the_probe(service: dict[str, Any]) -> None:
     assert service["healthcheck"]["test"][:4] == ["CMD", "python", "-m", "nerve.health"]
+
+
+def test_a_gateway_that_serves_https_is_probed_by_https() -> None:
+    services = interpolated(_TEXT, GATEWAY_TLS_CERT_FILE="/secrets/tls.pem")
+    assert services["gateway"]["healthcheck"]["test"][-1] == "https://127.0.0.1:8080/readyz"
 
 
 def test_draining_has_more_time_than_the_service_takes(name: str, service: dict[str, Any]) -> None:
@@ -175,13 +238,14 @@ def test_the_gateway_waits_for_inference_and_balances_over_its_replicas() -> Non
 
 def test_gateway_port_moves_the_published_port_alone() -> None:
     port = GatewaySettings.model_fields["port"].default
-    moved = _TEXT.replace("${GATEWAY_PORT:-8080}", "9999")
-    assert interpolated(moved)["gateway"]["ports"] == [f"9999:{port}"]
-    assert "GATEWAY_PORT" not in interpolated(_TEXT)["gateway"]["environment"]
+    moved = interpolated(_TEXT, GATEWAY_PORT="9999")["gateway"]
+    assert moved["ports"] == [f"9999:{port}"]
+    assert "GATEWAY_PORT" not in moved["environment"]
 
 
 def test_the_models_are_mounted_read_only_where_the_service_looks() -> None:
-    (volume,) = interpolated(_TEXT)["inference"]["volumes"]
+    volumes = interpolated(_TEXT)["inference"]["volumes"]
+    (volume,) = (volume for volume in volumes if volume["source"] == "./models")
     assert volume["target"] == f"/app/{InferenceSettings.model_fields['models_dir'].default}"
     assert volume["read_only"] is True
     assert volume["bind"] == {"create_host_path": False}
