@@ -63,6 +63,18 @@ def test_rules_and_configuration_are_valid() -> None:
     subprocess.run([promtool, "check", "config", config], check=True, capture_output=True)
 
 
+def test_rules_and_alerts_say_what_they_should_of_series_made_up_for_them() -> None:
+    """Where all fails, or a name is gone from DNS, too, when there are no series to count."""
+    cases = ROOT / "tests/e2e/rules_test.yml"
+    run = subprocess.run(
+        [_tool("promtool"), "test", "rules", str(cases)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 def _configuration(folder: Path, ports: Ports) -> Path:
     """What is shipped, but for the targets and with a scrape a second."""
     config = yaml.safe_load((_RULES / "prometheus.yml").read_text())
