@@ -18,6 +18,7 @@ from inference.settings import Settings as InferenceSettings
 
 _ROOT = Path(__file__).parents[2]
 _TEXT = (_ROOT / "docker-compose.yml").read_text()
+_MODELS_DIR = "INFERENCE_MODELS_DIR"
 _OBSERVERS = ("prometheus", "grafana")
 _SETTINGS: dict[str, type[BaseSettings]] = {
     "gateway": GatewaySettings,
@@ -25,9 +26,10 @@ _SETTINGS: dict[str, type[BaseSettings]] = {
 }
 
 
-# Hosts and ports are those of the image, and its folders are mounted: the host's stand elsewhere.
-_FIXED = {"GATEWAY_HOST", "GATEWAY_PORT"} | {
-    f"INFERENCE_{field}" for field in ("HOST", "PORT", "METRICS_PORT", "MODELS_DIR")
+# Of the image: what is published and mounted has variables of its own.
+_FIXED = {
+    "gateway": {"GATEWAY_HOST", "GATEWAY_PORT"},
+    "inference": {"INFERENCE_HOST", "INFERENCE_PORT", "INFERENCE_METRICS_PORT"},
 }
 # What OpenTelemetry and MLflow read themselves.
 _OF_LIBRARIES = re.compile(r"(OTEL|MLFLOW_TRACKING)_[A-Z_]+")
@@ -161,14 +163,15 @@ def test_memory_and_cores_are_bounded_by_variables(name: str, service: dict[str,
 
 def test_every_setting_reaches_its_service_and_no_other(name: str, service: dict[str, Any]) -> None:
     given = set(service["environment"])
-    assert variables(name) - given == {v for v in _FIXED if v.startswith(name.upper())}
+    assert variables(name) - given == _FIXED[name]
     assert all(_OF_LIBRARIES.fullmatch(variable) for variable in given - variables(name))
 
 
 def test_what_is_not_set_here_is_taken_from_the_shell(name: str) -> None:
     """Compose passes a name without a value on; one with a value must name its own variable."""
     environment = interpolated(_TEXT, **dict.fromkeys(variables(name), "set"))[name]["environment"]
-    assert {value for key, value in environment.items() if key not in _FIXED} == {None, "set"}
+    values = {value for variable, value in environment.items() if variable != _MODELS_DIR}
+    assert values == {None, "set"}
 
 
 def test_the_level_of_the_logs_is_each_services_own_or_that_of_both() -> None:
@@ -198,7 +201,7 @@ def test_keys_and_certificates_are_mounted_read_only(name: str, service: dict[st
         "!.gitignore",
     ]
     moved = interpolated(_TEXT, SECRETS_DIR="/etc/nerve")[name]["volumes"]
-    assert "/etc/nerve" in [volume["source"] for volume in moved]
+    assert "/etc/nerve" in [volume.get("source") for volume in moved]
 
 
 def test_every_variable_of_the_file_is_told_at_its_top() -> None:
@@ -245,11 +248,19 @@ def test_gateway_port_moves_the_published_port_alone() -> None:
 
 def test_the_models_are_mounted_read_only_where_the_service_looks() -> None:
     volumes = interpolated(_TEXT)["inference"]["volumes"]
-    (volume,) = (volume for volume in volumes if volume["source"] == "./models")
+    (volume,) = (volume for volume in volumes if volume.get("source") == "./models")
     assert volume["target"] == f"/app/{InferenceSettings.model_fields['models_dir'].default}"
+    assert volume["target"] == interpolated(_TEXT)["inference"]["environment"][_MODELS_DIR]
     assert volume["read_only"] is True
     assert volume["bind"] == {"create_host_path": False}
     assert (_ROOT / volume["source"]).is_dir()
+
+
+def test_the_models_of_a_source_are_written_to_a_volume_of_each_replicas_own() -> None:
+    inference = interpolated(_TEXT, INFERENCE_MODEL_SOURCE="s3://bucket")["inference"]
+    (volume,) = (volume for volume in inference["volumes"] if volume["type"] == "volume")
+    assert inference["environment"][_MODELS_DIR] == f"{volume['target']}/models"
+    assert not {"source", "read_only"} & set(volume)
 
 
 def _unknown(said: object, known: object, place: str = "dashboard") -> list[str]:

@@ -77,6 +77,18 @@ def test_both_stages_are_the_same_pinned_image(service: str) -> None:
     ] * 2
 
 
+def test_the_service_may_write_the_models_of_a_source() -> None:
+    """A volume takes the owner of the folder that it is mounted over; root's would be read only."""
+    build, final = stages("inference")
+    user = final.only("USER").arguments
+    (copy,) = (copy for copy in final.all("COPY") if copy.arguments == "/fetched fetched")
+    assert copy.flags == ("--from=build", f"--chown={user}")
+    assert "mkdir -p /fetched/models" in build.only("RUN").arguments
+    compose = (_ROOT / "docker-compose.yml").read_text()
+    work = final.only("WORKDIR").arguments
+    assert f"        target: {work}/fetched\n" in compose
+
+
 def test_everything_copied_exists_and_is_sent_to_the_builder(service: str) -> None:
     for stage in stages(service):
         for source, _ in stage.copied():
