@@ -1,7 +1,8 @@
 """How the cores are shared: how many model runs at a time, and how many threads each of them.
 
 The answer differs between processors and models, so it is measured at start, for about a second,
-unless a setting says it. `python -m inference.calibration` (and `nerve tune`) prints what it tried.
+unless a setting says it. `python -m inference.calibration` (and `python -m nerve tune`) prints what
+it tried.
 """
 
 import sys

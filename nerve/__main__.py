@@ -1,4 +1,4 @@
-"""The `nerve` command."""
+"""The command `python -m nerve`."""
 
 import argparse
 import asyncio
@@ -38,7 +38,7 @@ settings; set what is found to start without measuring."""
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="nerve", description="Named-entity recognition as a service."
+        prog="python -m nerve", description="Named-entity recognition as a service."
     )
     parser.add_argument("--version", action="version", version=f"nerve {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -1,4 +1,4 @@
-"""`nerve key`: makes API keys, and the entries of a keys file that let them in."""
+"""`python -m nerve key`: makes API keys, and the entries of a keys file that let them in."""
 
 import argparse
 import re
@@ -18,8 +18,8 @@ changed file within a second."""
 
 _HASH = """\
 Read a key from standard input and print its SHA-256, for an entry of a keys file. Only for keys
-that `nerve key new` or another source of at least 256 random bits made: a password that a person
-chose can be guessed from its unsalted hash."""
+that `python -m nerve key new` or another source of at least 256 random bits made: a password that a
+person chose can be guessed from its unsalted hash."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from nerve.ports import Listener
 
 _NO_MTLS = (
     "GATEWAY_TLS_CLIENT_CA_FILE: nerve serve has no certificate to ask the gateway with whether it"
-    " is ready: start the services by themselves (python -m inference, python -m gateway)"
+    " is ready: start the services by themselves (.venv/bin/python -m inference and"
+    " .venv/bin/python -m gateway)"
 )
 
 

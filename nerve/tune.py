@@ -1,4 +1,4 @@
-"""`nerve tune`: how the inference service would share this machine's cores, and what it tried."""
+"""`python -m nerve tune`: how inference would share this machine's cores, and what it tried."""
 
 import subprocess
 import sys
