@@ -90,7 +90,7 @@ def _tokens(settings: GatewaySettings) -> TokenCheck | None:
         from gateway.access_tokens import AccessTokens
         from gateway.jwks import Jwks
     except ModuleNotFoundError as error:
-        raise _missing("GATEWAY_JWKS_URL", "jwt", error) from None
+        raise _missing("GATEWAY_JWKS_URL", error) from None
     return AccessTokens(
         Jwks(settings.jwks_url),
         settings.jwt_issuer,
@@ -124,13 +124,14 @@ def _ledger(settings: GatewaySettings) -> Ledger:
     try:
         from gateway.redis_ledger import RedisLedger
     except ModuleNotFoundError as error:
-        raise _missing("GATEWAY_REDIS_URL", "redis", error) from None
+        raise _missing("GATEWAY_REDIS_URL", error) from None
     # The request's own time, and that of its body, and some: only streams need a renewal.
     lease_s = settings.request_timeout_ms / _MS_PER_S + 2 * settings.body_timeout_s
     return RedisLedger(settings.redis_url.get_secret_value(), lease_s)
 
 
-def _missing(variable: str, extra: str, error: ModuleNotFoundError) -> CredentialInvalid:
+def _missing(variable: str, error: ModuleNotFoundError) -> CredentialInvalid:
     return CredentialInvalid(
-        f"{variable}: the package {error.name} is missing: install nerve[{extra}]"
+        f"{variable}: the package {error.name} is missing: LOCK=serve-extras.txt make serve,"
+        " or make up, installs it"
     )

@@ -95,7 +95,8 @@ class Tracer:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ModuleNotFoundError as error:
             raise TracingInvalid(
-                f"{_VARIABLE}: the package {error.name} is missing: install nerve[otel]"
+                f"{_VARIABLE}: the package {error.name} is missing: LOCK=serve-extras.txt make"
+                " serve, or make up, installs it"
             ) from None
         provider = TracerProvider(resource=Resource.create({"service.name": service}))
         exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")

@@ -109,7 +109,7 @@ def encoder_folder(encoder: str) -> Path:
             return Path(str(files(ENCODER_PACKAGE))) / "model"
         except ModuleNotFoundError as error:
             raise FileNotFoundError(
-                f"the package {ENCODER_PACKAGE} is not installed: install nerve[train]"
+                f"the package {ENCODER_PACKAGE} is not installed: make train installs it"
             ) from error
     if Path(encoder).is_dir():
         return Path(encoder)

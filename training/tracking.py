@@ -215,7 +215,7 @@ def open_store(root: Path) -> TrackingStore:
         mlflow = _mlflow()
     except ImportError as error:
         raise TrackingFailed(
-            f"{error.name} is not installed: install nerve[train], or give --no-tracking"
+            f"{error.name} is not installed: make train installs it; --no-tracking does without"
         ) from error
     with _failures():
         if mlflow.is_tracking_uri_set():

@@ -115,7 +115,9 @@ def _mlflow() -> Any:
             from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
             from mlflow.telemetry import set_telemetry_client
     except ImportError as error:
-        raise ValueError("models:/ needs MLflow: install nerve[mlflow]") from error
+        raise ValueError(
+            "models:/ needs MLflow: LOCK=serve-extras.txt make serve, or make up, installs it"
+        ) from error
     if not MLFLOW_DISABLE_TELEMETRY.is_set():  # type: ignore[no-untyped-call]  # not annotated
         MLFLOW_DISABLE_TELEMETRY.set(True)  # type: ignore[no-untyped-call]  # not annotated
         set_telemetry_client()  # type: ignore[no-untyped-call]  # not annotated

@@ -118,6 +118,14 @@ def test_a_store_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path) -> No
     assert "\n" not in str(failure.value)
 
 
+def test_without_mlflow_it_is_said_what_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(TrackingFailed, match="mlflow is not installed: make train installs it"):
+        open_store(tmp_path)
+
+
 def test_nothing_is_reported_to_mlflows_makers(root: Path) -> None:
     """In a process that cannot be taken for a test, in which MLflow is silent by itself."""
     program = (
