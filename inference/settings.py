@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
         description="where spans are sent, in OTLP over HTTP; empty: there are none",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     tokens_file: Path | None = Field(
         None, description="keys of callers, TOML or JSON; with them only health needs none"
     )

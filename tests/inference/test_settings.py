@@ -3,6 +3,7 @@
 import pytest
 
 from inference.settings import Settings, SettingsInvalid, read_settings
+from telemetry.logs import LEVELS
 
 
 def test_the_defaults_serve(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -13,6 +14,13 @@ def test_the_defaults_serve(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_environment_moves_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFERENCE_PORT", "50099")
     assert read_settings().port == 50099
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_level_of_the_logs_is_taken(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    """The gateway takes the same, and compose gives one to both."""
+    monkeypatch.setenv("INFERENCE_LOG_LEVEL", level)
+    assert read_settings().log_level == level
 
 
 def test_every_bad_value_is_named_with_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
