@@ -42,6 +42,15 @@ def request_id_of(scope: Scope) -> str:
     return request_id
 
 
+def route_of(scope: Scope) -> str:
+    """The path of the route that answered, as it is declared; never one that a caller invented."""
+    if "route" in scope:
+        return str(scope["route"].path)
+    # Those of the documentation are Starlette's own, which leave only their endpoint there. They
+    # have no parameters, so that the path asked for is the one declared.
+    return str(scope["path"]) if "endpoint" in scope else UNMATCHED
+
+
 def is_quiet(path: str) -> bool:
     """Whether only machines ask for this path, again and again."""
     return path in _QUIET_ROUTES
@@ -124,7 +133,7 @@ class AccessLayer(HttpLayer):
             self._record(scope, status, duration_s)
 
     def _record(self, scope: Scope, status: int, duration_s: float) -> None:
-        route = getattr(scope.get("route"), "path", UNMATCHED)
+        route = route_of(scope)
         self._metrics.record(route, scope["method"], status, duration_s)
         if _REASON in scope:
             self._metrics.failed(scope[_REASON])

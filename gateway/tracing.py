@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.metrics import UNMATCHED
-from gateway.middleware import HttpLayer, is_quiet, request_id_of
+from gateway.middleware import HttpLayer, is_quiet, request_id_of, route_of
 from telemetry import trace_context
 from telemetry.tracing import Span, Tracer
 
@@ -69,7 +68,7 @@ def _caller(scope: Scope) -> trace_context.TraceContext | None:
 
 
 def _end(span: Span, scope: Scope, status: int) -> None:
-    route = getattr(scope.get("route"), "path", UNMATCHED)
+    route = route_of(scope)
     attributes = {
         "http.request.method": scope["method"],
         "http.route": route,

@@ -163,6 +163,15 @@ async def test_a_body_at_the_limit_is_taken(http: httpx.AsyncClient) -> None:
     assert (await http.post(_URL, content=body, headers=headers)).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/docs/oauth2-redirect"])
+async def test_a_page_of_the_documentation_is_a_route(http: httpx.AsyncClient, path: str) -> None:
+    """`unmatched` is for paths that do not exist."""
+    assert (await http.get(path)).status_code == 200
+    assert (await http.put(path)).status_code == 405
+    requests = await _requests(http)
+    assert requests == {(path, "GET", "200"): 1, (path, "PUT", "405"): 1}
+
+
 async def test_labels_of_the_metrics_are_bounded(http: httpx.AsyncClient) -> None:
     """Paths and methods are the callers' to invent: they must not become new series."""
     for i in range(5):
