@@ -1,6 +1,7 @@
 """What holds for the README and every page of `docs/`."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from inference.settings import Settings as InferenceSettings
 _ROOT = Path(__file__).parents[2]
 _CHANGES = _ROOT / "CHANGELOG.md"
 _PAGES = [_ROOT / "README.md", _CHANGES, *sorted((_ROOT / "docs").rglob("*.md"))]
+# Of seven digits, as `git rev-parse --short` writes it.
+_COMMIT = re.compile(r"\b(?<=commit )[0-9a-f]{7}\b|\b(?=\w*[a-f])(?=\w*[0-9])[0-9a-f]{7}\b")
 
 
 @pytest.fixture(params=_PAGES, ids=lambda page: page.name)
@@ -48,3 +51,29 @@ def test_every_setting_is_told(variable: str) -> None:
 
 def _variables(text: str) -> list[str]:
     return re.findall(r"`((?:[A-Z]+|…)_[A-Z_]+)[`=]", text)
+
+
+def test_every_commit_that_is_named_exists() -> None:
+    """Also in the tables of benchmarks and the cards of models; a word of digits alone is none."""
+    pages = [*_PAGES, *(_ROOT / "benchmarks").rglob("*.md"), *(_ROOT / "models").rglob("*.md")]
+    named = {commit for page in pages for commit in _COMMIT.findall(page.read_text())}
+    assert len(named) > 10
+    if _git("rev-parse", "--is-shallow-repository") != "false\n":
+        pytest.skip("the history is not here: a shallow clone, or an archive of the source")
+    kinds = _git("cat-file", "--batch-check=%(objecttype)", text="\n".join(sorted(named)))
+    assert [
+        commit
+        for commit, kind in zip(sorted(named), kinds.splitlines(), strict=True)
+        if kind != "commit"
+    ] == []
+
+
+def _git(*arguments: str, text: str = "") -> str:
+    command = ["git", *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=_ROOT, input=text, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout
