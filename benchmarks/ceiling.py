@@ -86,6 +86,11 @@ class CeilingMeter:
         loaded = {share: InProcess.load(models, window_tokens, *share) for share in sorted(shares)}
         return cls(loaded, corpora)
 
+    @property
+    def model(self) -> str:
+        """The model that is measured and its version, as `ner-en/6`."""
+        return next(iter(self._models.values())).name
+
     def search(self, share: float) -> None:
         """Finds the setting that answers each corpus fastest.
 

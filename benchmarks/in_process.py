@@ -83,6 +83,11 @@ class InProcess:
         repository = Repository.load(models, "", window_tokens=window_tokens, threads=threads)
         return cls(repository.get("", ""), workers)
 
+    @property
+    def name(self) -> str:
+        """The model and its version, as `ner-en/6`."""
+        return f"{self._model.name}/{self._model.version}"
+
     def run(self, texts: Sequence[str], batching: Batching) -> Speed:
         """Answers all texts, their windows sorted by length, and tells how fast."""
         started_s, cpu_s = perf_counter(), process_time()

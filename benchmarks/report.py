@@ -46,6 +46,7 @@ class Report:
     """A whole benchmark."""
 
     machine: dict[str, Any]
+    model: str  # and its version, as `ner-en/6`
     seed: int
     ceilings: dict[str, Ceiling]  # by corpus
     alone: Alone
@@ -68,6 +69,7 @@ class Report:
         """For JSON: the records with the figures that are derived from them."""
         return {
             "machine": self.machine,
+            "model": self.model,
             "seed": self.seed,
             "ceilings": {
                 name: asdict(one) | {"rate_per_s": one.rate_per_s}

@@ -67,6 +67,7 @@ class Suite:
             print(many_models.sentence, flush=True)
         return Report(
             machine.describe(),
+            meter.model,
             SEED,
             meter.ceilings(),
             meter.alone(),

@@ -76,8 +76,9 @@ def markdown(report: Report, missed: Sequence[str]) -> str:
     parts = [
         "# Benchmark",
         f"{machine['cpu']}, {machine['cores']} cores, commit {machine['commit']}"
-        f" ({machine['date']}), seed {report.seed}; `make bench`. Python {machine['python']},"
-        f" onnxruntime {machine['onnxruntime']}, grpcio {machine['grpcio']}.",
+        f" ({machine['date']}), {report.model}, seed {report.seed}; `make bench`."
+        f" Python {machine['python']}, onnxruntime {machine['onnxruntime']},"
+        f" grpcio {machine['grpcio']}.",
         _ceilings(report),
     ]
     if report.rows:

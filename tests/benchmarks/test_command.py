@@ -1,6 +1,7 @@
 """`python -m benchmarks` runs, on a few dozens of calls."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,7 +38,10 @@ def test_a_small_benchmark_writes_json_table_and_picture(tmp_path: Path) -> None
     assert all(one["inference_cpu_s_per_1000"] > 0 for one in report["scenarios"])
     assert report["many_models"]["miss"]["calls"] > 0
     assert {"cpu", "cores", "commit", "date", "onnxruntime"} <= set(report["machine"])
-    assert "| gRPC " in (tmp_path / "latest.md").read_text()
+    table = (tmp_path / "latest.md").read_text()
+    assert "| gRPC " in table
+    assert re.fullmatch(r"ner-en/\d+", report["model"])
+    assert f", {report['model']}, " in table.splitlines()[2]
     assert (tmp_path / "latest.png").exists()
 
 

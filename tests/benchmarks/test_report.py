@@ -35,6 +35,7 @@ def _report(of_ceiling: float = 0.96) -> Report:
     interactive = Interactive("gRPC", _load(25, p99_ms=5), _load(25, p99_ms=15), _load(900))
     return Report(
         machine=_MACHINE,
+        model="ner-en/6",
         seed=1,
         ceilings={"sentences": _CEILING},
         alone=Alone([2.4, 2.6], [1.9, 2.1]),
