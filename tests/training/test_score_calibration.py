@@ -1,4 +1,4 @@
-"""Logits that are shifted until F1 is as good as highest, and softened until scores are worth their name."""
+"""Logits that are shifted until F1 is as good as highest, and softened to be worth their name."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
