@@ -1,8 +1,16 @@
-"""Certificates of servers and clients, checked when they are read."""
+"""Certificates of servers and clients, checked when they are read.
 
+Each file is read once, and what was read is what is checked: a renewal between two readings would
+leave a checked certificate beside a key that nobody has looked at.
+"""
+
+import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from credentials.errors import CredentialInvalid
 from credentials.watched_files import read_bytes
@@ -54,15 +62,7 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
     Raises:
         CredentialInvalid: a file is missing or is no PEM, or the key is another certificate's.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # HTTP/1.1 is all that the gateway speaks: whoever offers only others is told so at once.
-    context.set_alpn_protocols(["http/1.1"])
-    _load_certificate(context, files.certificate, files.key)
-    if files.client_authority is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-        _load_authority(context, files.client_authority)
-    return context
+    return _server_context(files, _server_pem(files))
 
 
 def read_server_pem(files: TlsFiles) -> TlsPem:
@@ -71,13 +71,30 @@ def read_server_pem(files: TlsFiles) -> TlsPem:
     Raises:
         CredentialInvalid: a file is missing or is no PEM, or the key is another certificate's.
     """
-    server_context(files)
+    pem = _server_pem(files)
+    _server_context(files, pem)
+    return pem
+
+
+def _server_pem(files: TlsFiles) -> TlsPem:
     authority = files.client_authority
     return TlsPem(
         read_bytes(files.certificate),
         read_bytes(files.key),
         None if authority is None else read_bytes(authority),
     )
+
+
+def _server_context(files: TlsFiles, pem: TlsPem) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # HTTP/1.1 is all that the gateway speaks: whoever offers only others is told so at once.
+    context.set_alpn_protocols(["http/1.1"])
+    _load_certificate(context, pem.certificate, pem.key, f"{files.certificate}, {files.key}")
+    if pem.client_authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        _load_authority(context, pem.client_authority, f"{files.client_authority}")
+    return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,49 +136,54 @@ class ClientTlsPem:
         return f"ClientTlsPem(mutual={self.certificate is not None})"
 
 
-def client_context(files: ClientTlsFiles) -> ssl.SSLContext:
-    """Make the context in which a client calls.
-
-    Raises:
-        CredentialInvalid: a file is missing or is no PEM, or the key is another certificate's.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _load_authority(context, files.authority)
-    if files.certificate is not None and files.key is not None:
-        _load_certificate(context, files.certificate, files.key)
-    return context
-
-
 def read_client_pem(files: ClientTlsFiles) -> ClientTlsPem:
     """Read a client's files, for a library that takes bytes.
 
     Raises:
         CredentialInvalid: a file is missing or is no PEM, or the key is another certificate's.
     """
-    client_context(files)
-    return ClientTlsPem(
+    pem = ClientTlsPem(
         read_bytes(files.authority),
         None if files.certificate is None else read_bytes(files.certificate),
         None if files.key is None else read_bytes(files.key),
     )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _load_authority(context, pem.authority, f"{files.authority}")
+    if pem.certificate is not None and pem.key is not None:
+        _load_certificate(context, pem.certificate, pem.key, f"{files.certificate}, {files.key}")
+    return pem
 
 
-def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+def _load_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes, files: str) -> None:
     try:
-        # The empty passphrase keeps OpenSSL from asking for one on the terminal.
-        context.load_cert_chain(certificate, key, password="")
+        with _file_of(certificate) as certificate_file, _file_of(key) as key_file:
+            # The empty passphrase keeps OpenSSL from asking for one on the terminal.
+            context.load_cert_chain(certificate_file, key_file, password="")
     except (OSError, ValueError) as error:
-        raise CredentialInvalid(
-            f"{certificate}, {key}: no certificate with its key ({_cause(error)})"
-        ) from None
+        raise CredentialInvalid(f"{files}: no certificate with its key ({_cause(error)})") from None
 
 
-def _load_authority(context: ssl.SSLContext, authority: Path) -> None:
+def _load_authority(context: ssl.SSLContext, authority: bytes, file: str) -> None:
     try:
-        context.load_verify_locations(authority)
+        with _file_of(authority) as authority_file:
+            context.load_verify_locations(authority_file)
     except (OSError, ValueError) as error:
-        raise CredentialInvalid(f"{authority}: no certificates ({_cause(error)})") from None
+        raise CredentialInvalid(f"{file}: no certificates ({_cause(error)})") from None
+
+
+@contextmanager
+def _file_of(pem: bytes) -> Iterator[str]:
+    """The name of a file of this process's own that holds these bytes: OpenSSL is given names."""
+    # In memory where the system has such files: a key must not come to lie on a disk, and a
+    # container may have none that can be written.
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("pem"), "wb", buffering=0) as file:
+            file.write(pem)
+            yield f"/proc/self/fd/{file.fileno()}"
+    else:
+        with NamedTemporaryFile(buffering=0) as file:
+            file.write(pem)
+            yield file.name
 
 
 def _cause(error: OSError | ValueError) -> str:
