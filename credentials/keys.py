@@ -120,6 +120,8 @@ def read_keys(path: Path) -> KeyRing:
         raise CredentialInvalid(f"{path}: is not JSON (line {error.lineno})") from None
     except tomllib.TOMLDecodeError as error:
         raise CredentialInvalid(f"{path}: is not TOML{_line_of(error)}") from None
+    except (ValueError, RecursionError):  # what both parsers leave to Python's own bounds
+        raise CredentialInvalid(f"{path}: holds a number too long or lists too deep") from None
     try:
         entries = _File.model_validate(document).keys
     except ValidationError as error:

@@ -71,11 +71,14 @@ class WatchedFiles(Generic[Value]):
         names = [str(path) for path in self._paths]
         try:
             self._value = self._read()
-        except CredentialInvalid as error:
-            if changed or self._refusal != str(error):
-                detail = f"{error}; the old ones stay in force"
+        except Exception as error:  # noqa: BLE001 - the old value, whatever is wrong with the new
+            # The message of an error that nobody has thought of may quote what a file holds.
+            known = isinstance(error, CredentialInvalid)
+            refusal = str(error) if known else f"unexpected {type(error).__name__}"
+            if changed or self._refusal != refusal:
+                detail = f"{refusal}; the old ones stay in force"
                 _LOG.error("files_refused", files=names, detail=detail)
-            self._refusal = str(error)
+            self._refusal = refusal
         else:
             self._refusal = None
             _LOG.info("files_read", files=names)

@@ -59,6 +59,8 @@ def test_json_is_read_as_well(tmp_path: Path) -> None:
         _toml(limits="{requests_per_s = -1}"),
         _toml(limits="{requests_per_s = nan}"),
         _toml(limits="{hush = 1}"),
+        "keys = " + "[" * 100_000,
+        "keys = " + "1" * 5_000,
         _toml() + "\n" + _toml(id='"b"'),
         _toml() + "\n" + _toml(sha256=f'"{digest_of("other").hex()}"'),
     ],
@@ -86,11 +88,27 @@ def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
         read_keys(tmp_path / "keys.json")
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"keys": ' + "1" * 5_000 + "}"])
+def test_json_beyond_the_bounds_of_its_parser_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(text)
+    with pytest.raises(CredentialInvalid, match=r"keys\.json"):
+        read_keys(path)
+
+
 @given(st.text(max_size=300))
 def test_only_the_key_itself_is_found(guess: str) -> None:
     ring = KeyRing((Key("a", digest_of("right")), Key("b", digest_of("left"))))
     found = ring.find(guess)
     assert (found is not None) == (guess in {"right", "left"})
+
+
+@pytest.mark.parametrize(("chars", "is_found"), [(256, True), (257, False)])
+def test_a_secret_longer_than_any_key_is_not_looked_up(chars: int, is_found: bool) -> None:
+    """Nobody makes the service hash what cannot be a key."""
+    secret = "x" * chars
+    ring = KeyRing((Key("a", digest_of(secret)),))
+    assert (ring.find(secret) is not None) == is_found
 
 
 def test_keys_are_long_and_never_the_same() -> None:

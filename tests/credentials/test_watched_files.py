@@ -23,6 +23,7 @@ class _Reading:
         self.paths = (folder / "a", folder / "b")
         self.count = 0
         self.permitted = True
+        self.broken = False
 
     def write(self, a: str, b: str) -> None:
         for path, text in zip(self.paths, (a, b), strict=True):
@@ -34,6 +35,8 @@ class _Reading:
         self.count += 1
         if not self.permitted:
             raise CredentialInvalid("a cannot be read")
+        if self.broken:
+            raise RuntimeError("hush")
         a, b = (read_bytes(path) for path in self.paths)
         if a != b:
             raise CredentialInvalid("a and b differ")
@@ -92,6 +95,26 @@ def test_a_reading_that_failed_is_tried_again_though_the_files_do_not_change(
         assert watched.current() == b"2"
     assert "".join(capsys.readouterr()).count("files_refused") == 1
     assert reading.count == 5, "and what was read is not read again"
+
+
+def test_an_error_that_nobody_has_thought_of_leaves_the_old_value_and_is_told(
+    reading: _Reading, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its message may quote the files, and is not written."""
+    clock = _Clock()
+    watched = WatchedFiles(reading.paths, reading, clock)
+    reading.broken = True
+    reading.write("2", "2")
+    for _ in range(3):
+        clock.now_s += LOOK_EVERY_S
+        assert watched.current() == b"1"
+    logged = "".join(capsys.readouterr())
+    assert logged.count("files_refused") == 1
+    assert "RuntimeError" in logged
+    assert "hush" not in logged
+    reading.broken = False
+    clock.now_s += LOOK_EVERY_S
+    assert watched.current() == b"2"
 
 
 def test_a_link_that_leads_elsewhere_is_a_change(tmp_path: Path) -> None:
