@@ -26,8 +26,7 @@ _KEY_BYTES: Final = 32
 # Lets secret scanners find a key that was committed by mistake.
 _PREFIX: Final = "nerve_"
 # Longer than any key that `new_key` makes: what is longer need not be hashed.
-_MAX_KEY_CHARS: Final = 256
-
+MAX_KEY_CHARS: Final = 256
 KEY_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -87,7 +86,7 @@ class KeyRing:
         How long the look-up takes depends on the digest alone, which nobody can steer without
         knowing the key; the comparison that decides takes the same time for every digest.
         """
-        if len(secret) > _MAX_KEY_CHARS:
+        if len(secret) > MAX_KEY_CHARS:
             return None
         digest = digest_of(secret)
         key = self._by_digest.get(digest)

@@ -39,6 +39,7 @@ _MOST_THREADS = 8  # a run of a few hundred tokens has no work for more
 _AS_GOOD = 0.97
 _NS_PER_MS = 1e6
 _EXIT_USAGE = 2
+_EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,15 @@ def table(trials: Sequence[Trial], chosen: Split) -> str:
 
 
 def main() -> None:
-    """Prints what the service would try at start, and what it would take."""
+    """Prints what the service would try at start, and what it would take; Ctrl-C ends it."""
     logs.configure("warning")
+    try:
+        _print_trials()
+    except KeyboardInterrupt:
+        sys.exit(_EXIT_INTERRUPTED)
+
+
+def _print_trials() -> None:
     try:
         settings = read_settings()
         repository = Repository.load(

@@ -2,10 +2,10 @@
 
 import argparse
 import asyncio
-import math
 import sys
 
 from nerve import VERSION, keys, settings
+from nerve.options import seconds
 from nerve.ports import PortTaken
 from nerve.serve import Supervisor, plan
 from nerve.tune import tune
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     serve.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=120.0,
         metavar="SECONDS",
         help="give up when the services are not ready by then (%(default)g)",
@@ -66,7 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
     tuning.set_defaults(run=lambda _: tune())
     keys.add_commands(commands)
     options = parser.parse_args(arguments)
-    exit_code: int = options.run(options)
+    try:
+        exit_code: int = options.run(options)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return exit_code
 
 
@@ -82,18 +85,6 @@ def _serve(options: argparse.Namespace) -> int:
     except PortTaken as error:
         _complain(str(error))
         return _FAILED
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-
-
-def _seconds(value: str) -> float:
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError("must be a number of seconds above 0")
-    return seconds
 
 
 def _complain(line: str) -> None:

@@ -10,12 +10,17 @@ command line.
 
 import argparse
 import http.client
+import re
 import ssl
 import sys
 from urllib.parse import SplitResult, urlsplit
 
+from nerve.options import seconds
+
 _OK = 200
 _DEFAULT_TIMEOUT_S = 2.0
+# What may stand in the first line of a request, RFC 9112, section 3: no blank, nothing but ASCII.
+_PATH = re.compile(r"[!-~]*")
 _FORMS = "http://HOST:PORT/PATH, https://HOST:PORT/PATH or grpc://HOST:PORT"
 
 
@@ -29,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m nerve.health", description="Ask a service whether it is healthy."
     )
     parser.add_argument("address", type=_address, help=_FORMS)
-    parser.add_argument("--timeout", type=float, default=_DEFAULT_TIMEOUT_S, metavar="SECONDS")
+    parser.add_argument("--timeout", type=seconds, default=_DEFAULT_TIMEOUT_S, metavar="SECONDS")
     options = parser.parse_args(arguments)
     address: SplitResult = options.address
     check = check_grpc if address.scheme == "grpc" else check_http
@@ -105,10 +110,13 @@ def _address(value: str) -> SplitResult:
     try:
         address = urlsplit(value)
         port = address.port
+        (address.hostname or "").encode("idna")  # as it will be looked up
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     if address.scheme not in ("http", "https", "grpc") or not address.hostname or not port:
         raise argparse.ArgumentTypeError(f"must be {_FORMS}")
+    if not _PATH.fullmatch(address.path):
+        raise argparse.ArgumentTypeError("PATH must be ASCII without blanks: write others as %XX")
     return address
 
 

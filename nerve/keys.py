@@ -5,7 +5,7 @@ import re
 import sys
 from dataclasses import dataclass
 
-from credentials.keys import KEY_ID, digest_of, new_key
+from credentials.keys import KEY_ID, MAX_KEY_CHARS, digest_of, new_key
 
 _NAME = re.compile(r"[^\s\"\\]+")
 _EVERY_MODEL = "*"
@@ -82,9 +82,16 @@ def _new(options: argparse.Namespace) -> int:
 
 def _hash(options: argparse.Namespace) -> int:
     del options
-    secret = sys.stdin.readline().strip()
-    if not secret:
-        print("nerve: write the key to standard input", file=sys.stderr)
+    # As the gateway reads a header. Bytes beyond ASCII are refused, not hashed: their hash is of
+    # UTF-8, and no service would ever find them.
+    secret = sys.stdin.buffer.readline().strip().decode("latin-1")
+    is_sendable = secret.isascii() and secret.isprintable()
+    if not is_sendable or not 1 <= len(secret) <= MAX_KEY_CHARS:
+        print(
+            f"nerve: write the key to standard input: 1 to {MAX_KEY_CHARS} printable characters"
+            " of ASCII",
+            file=sys.stderr,
+        )
         return 2
     print(digest_of(secret).hex())
     return 0

@@ -9,6 +9,12 @@ def tune() -> int:
 
     Returns:
         The exit code: 2 where a setting or the models cannot be used.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the process has been ended.
     """
     command = [sys.executable, "-m", "inference.calibration"]
-    return subprocess.run(command, check=False).returncode  # noqa: S603 - nothing is the user's
+    # In a session of its own, so that Ctrl-C reaches this process alone: while the other still
+    # imports, it could only answer with a traceback.
+    done = subprocess.run(command, check=False, start_new_session=True)  # noqa: S603 - not the user's
+    return done.returncode

@@ -90,6 +90,16 @@ def test_the_command_prints_the_trials(
     assert "INFERENCE_WORKERS=1 INFERENCE_THREADS_PER_WORKER=1" in shown
 
 
+def test_ctrl_c_ends_the_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> Settings:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(calibration, "read_settings", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        calibration.main()
+    assert caught.value.code == 130
+
+
 def test_a_missing_repository_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

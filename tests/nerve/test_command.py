@@ -1,13 +1,19 @@
 """The command line of `nerve`."""
 
+import os
+import signal
 import socket
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import psutil
 import pytest
 
 from nerve import VERSION
 from nerve.__main__ import main
+from tests.e2e.stack import until
 
 _ROOT = Path(__file__).parents[2]
 
@@ -63,3 +69,20 @@ def test_tuning_hands_on_what_the_service_says(
     monkeypatch.setenv("INFERENCE_MODELS_DIR", str(tmp_path / "none"))
     assert main(["tune"]) == 2
     assert "INFERENCE_MODELS_DIR" in capfd.readouterr().err
+
+
+def test_ctrl_c_ends_tuning_without_a_traceback() -> None:
+    """A terminal sends it to the whole group, and there is a process that still imports."""
+    command = [sys.executable, "-m", "nerve", "tune"]
+    with subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.PIPE, process_group=0) as tuning:
+        until(lambda: _measuring(tuning.pid) != [])
+        [measuring] = _measuring(tuning.pid)
+        os.killpg(tuning.pid, signal.SIGINT)
+        assert tuning.communicate(timeout=30)[1] == b""
+        assert tuning.returncode == 130
+    until(lambda: not measuring.is_running() or measuring.status() == psutil.STATUS_ZOMBIE)
+
+
+def _measuring(pid: int) -> list[psutil.Process]:
+    children = psutil.Process(pid).children()
+    return [child for child in children if "inference.calibration" in child.cmdline()]

@@ -99,10 +99,28 @@ def test_a_service_that_listens_but_is_mute_is_unhealthy_after_the_timeout() -> 
             assert health.main([f"{scheme}://127.0.0.1:{port}", "--timeout", "0.2"]) == 1
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:80", "ftp://a:1", "http://a", "grpc://a:port"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1:80",
+        "ftp://a:1",
+        "http://a",
+        "grpc://a:port",
+        "http://a:1/ä",
+        "http://a:1/b c",
+        "http://a..b:1/",
+    ],
+)
 def test_a_bad_address_is_a_usage_error(address: str) -> None:
     with pytest.raises(SystemExit) as caught:
         health.main([address])
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("timeout", ["-1", "0", "nan", "inf", "1e300", "soon"])
+def test_a_bad_timeout_is_a_usage_error(nobody: str, timeout: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        health.main([f"http://{nobody}", "--timeout", timeout])
     assert caught.value.code == 2
 
 

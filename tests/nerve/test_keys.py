@@ -39,17 +39,24 @@ def test_a_new_key_is_printed_once_and_its_entry_lets_it_in(
 def test_the_hash_of_a_key_is_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("nerve_x\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"nerve_x\n")))
     assert main(["key", "hash"]) == 0
     assert capsys.readouterr().out == f"{digest_of('nerve_x').hex()}\n"
 
 
-def test_no_key_is_no_hash(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"\n", b"x" * 257, "schlüssel".encode(), b"\xff\xfe", b"nerve_\x00x", b"nerve_\tx"],
+)
+def test_what_no_service_can_find_has_no_hash(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: bytes
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    """The entry would look right, and its caller would be refused for ever."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line)))
     assert main(["key", "hash"]) == 2
-    assert capsys.readouterr().out == ""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("nerve: write the key to standard input")
 
 
 @pytest.mark.parametrize(
