@@ -1,6 +1,5 @@
 """Where and of what a benchmark was run."""
 
-import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -14,12 +13,10 @@ from inference.cores import usable_cores
 
 _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("onnxruntime", "grpcio", "tokenizers", "uvicorn", "uvloop", "fastapi", "numpy")
-_SETTINGS = ("INFERENCE_", "GATEWAY_")
 
 
 def describe() -> dict[str, Any]:
-    """The machine, the versions, the commit, and the settings that were not the defaults."""
-    environment = os.environ  # noqa: TID251 - recorded, not read as settings
+    """The machine, the versions and the commit."""
     return {
         "cpu": _cpu(),
         "cores": usable_cores(),
@@ -29,7 +26,6 @@ def describe() -> dict[str, Any]:
         **{package: version(package) for package in _PACKAGES},
         "commit": _commit(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "settings": {k: v for k, v in environment.items() if k.startswith(_SETTINGS)},
     }
 
 

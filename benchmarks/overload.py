@@ -50,7 +50,8 @@ _RECOVERY_S = 2.0
 _PATIENCE_S = 15.0
 _PUT_OFF = 429
 _LEAST_GOODPUT, _MOST_P99 = 0.9, 2.0
-# All defaults, but that a caller may be connected for long before it is needed.
+# A caller may be connected for long before it is needed. All else are the defaults, but for the log
+# level (`services`), or what the environment says: the settings are printed.
 _SETTINGS = {"GATEWAY_HEADER_TIMEOUT_S": "60"}
 
 
@@ -214,6 +215,7 @@ def main() -> int:
         started(options.models, settings=_SETTINGS, cores=cores.services) as services,
         pinned(cores.generator),
     ):
+        print(f"settings: {services.settings}")
         way = codec(Way.REST, services.rest_authority)
         calls = [way.call([text], bulk=False) for text in sentences(2_000, options.seed)]
         rounds = []

@@ -23,7 +23,10 @@ _START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 40
 _MIB = 2**20
 
-
+_PREFIXES = ("INFERENCE_", "GATEWAY_")
+_MASK = "***"
+# A line for each request would be measured with it.
+_QUIET = {"INFERENCE_LOG_LEVEL": "warning", "GATEWAY_LOG_LEVEL": "warning"}
 # A closed loop keeps more under way than a person would wait for; none of it is refused.
 UNBOUNDED: Mapping[str, str] = {"INFERENCE_MAX_WAIT_MS": "0"}
 
@@ -61,13 +64,18 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The running services."""
+    """The running services.
+
+    Attributes:
+        settings: what they were told, where it is not where they listen; without secrets.
+    """
 
     inference: Service
     gateway: Service
     grpc_authority: str
     rest_authority: str
     metrics_url: str
+    settings: Mapping[str, str]
 
     def counters(self) -> Counters:
         """What the inference service has counted so far."""
@@ -107,23 +115,21 @@ def started(
     """
     ports = [found.port for found in find_free(*[Listener(_HOST, 0, "")] * 3)]
     grpc_authority, rest_authority, metrics = (f"{_HOST}:{port}" for port in ports)
-    environment = dict(os.environ)  # noqa: TID251 - handed on to the services
-    environment |= settings
-    environment |= {
+    where = {
         "INFERENCE_MODELS_DIR": str(models),
         "INFERENCE_HOST": _HOST,
         "INFERENCE_PORT": str(ports[0]),
         "INFERENCE_METRICS_PORT": str(ports[2]),
-        "INFERENCE_LOG_LEVEL": "warning",
         "GATEWAY_HOST": _HOST,
         "GATEWAY_PORT": str(ports[1]),
         "GATEWAY_INFERENCE_TARGET": f"dns:///{grpc_authority}",
-        "GATEWAY_LOG_LEVEL": "warning",
     }
+    environment = os.environ  # noqa: TID251 - handed on to the services
+    chosen = {**environment, **_QUIET, **settings}
     with pinned(cores):
         children = [
             subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", name], cwd=_ROOT, env=environment, stderr=messages
+                [sys.executable, "-m", name], cwd=_ROOT, env=chosen | where, stderr=messages
             )
             for name in ("inference", "gateway")
         ]
@@ -131,10 +137,25 @@ def started(
         inference, gateway = (Service(psutil.Process(child.pid)) for child in children)
         _wait_until_ready(rest_authority, children)
         yield Services(
-            inference, gateway, grpc_authority, rest_authority, f"http://{metrics}/metrics"
+            inference,
+            gateway,
+            grpc_authority,
+            rest_authority,
+            f"http://{metrics}/metrics",
+            recorded({name: value for name, value in chosen.items() if name not in where}),
         )
     finally:
         _stop(children)
+
+
+def recorded(environment: Mapping[str, str]) -> dict[str, str]:
+    """The settings of the services in an environment, as they may stand in a published result."""
+    return {
+        # An address with an @ or a ? may hold a password.
+        name: _MASK if "@" in value or "?" in value else value
+        for name, value in sorted(environment.items())
+        if name.startswith(_PREFIXES)
+    }
 
 
 def _stop(children: list[subprocess.Popen[bytes]]) -> None:

@@ -66,7 +66,7 @@ class Suite:
             many_models = measure_many_models(self.models, self.size.many_models)
             print(many_models.sentence, flush=True)
         return Report(
-            machine.describe(),
+            machine.describe() | {"settings": services.settings},
             meter.model,
             SEED,
             meter.ceilings(),

@@ -24,7 +24,10 @@ def _plan(services: Services, **more: object) -> Plan:
     return Plan(**(plan | sizes | more))  # type: ignore[arg-type]
 
 
-def test_a_small_benchmark_writes_json_table_and_picture(tmp_path: Path) -> None:
+def test_a_small_benchmark_writes_json_table_and_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFERENCE_WORKERS", "1")
     command = [sys.executable, "-m", "benchmarks", "--smoke", "--only", "grpc,bulk,models"]
     done = subprocess.run(
         [*command, "--connections", "2", "--out", str(tmp_path)],
@@ -38,6 +41,13 @@ def test_a_small_benchmark_writes_json_table_and_picture(tmp_path: Path) -> None
     assert all(one["inference_cpu_s_per_1000"] > 0 for one in report["scenarios"])
     assert report["many_models"]["miss"]["calls"] > 0
     assert {"cpu", "cores", "commit", "date", "onnxruntime"} <= set(report["machine"])
+    measured = {
+        "GATEWAY_LOG_LEVEL": "warning",
+        "INFERENCE_LOG_LEVEL": "warning",
+        "INFERENCE_MAX_WAIT_MS": "0",
+        "INFERENCE_WORKERS": "1",
+    }
+    assert measured.items() <= report["machine"]["settings"].items()
     table = (tmp_path / "latest.md").read_text()
     assert "| gRPC " in table
     assert re.fullmatch(r"ner-en/\d+", report["model"])
