@@ -14,13 +14,14 @@ import asyncio
 import os
 import random
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+import numpy as np
 import psutil
 
 from inference.batch_queue import BatchQueue
@@ -69,6 +70,12 @@ class Times:
     calls: int
     p50_ms: float
     p99_ms: float
+
+    @classmethod
+    def of(cls, took_ms: Sequence[float]) -> Self:
+        """Sums up times; all is 0 where there are none."""
+        p50, p99 = np.percentile(took_ms or [0.0], [50, 99]).tolist()
+        return cls(len(took_ms), p50, p99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +188,8 @@ async def measure(folder: Path, source: Path, load: ManyModelsLoad) -> ManyModel
     engine.close()
     hits = [call.took_ms for call in made if call.hit]
     misses = [call.took_ms for call in made if not call.hit]
-    return ManyModels(load, _times(hits), _times(misses), bound / _MIB, held / _MIB, grown / _MIB)
+    times = Times.of(hits), Times.of(misses)
+    return ManyModels(load, *times, bound / _MIB, held / _MIB, grown / _MIB)
 
 
 def measure_many_models(models: Path, load: ManyModelsLoad) -> ManyModels:
@@ -195,16 +203,6 @@ def measure_many_models(models: Path, load: ManyModelsLoad) -> ManyModels:
     source = next(path.parent for path in sorted(models.glob("*/*/config.json")))
     with tempfile.TemporaryDirectory(dir=models, prefix=".many-") as folder:
         return asyncio.run(measure(Path(folder), source, load))
-
-
-def _times(took_ms: Sequence[float]) -> Times:
-    return Times(len(took_ms), _quantile(took_ms, 50), _quantile(took_ms, 99))
-
-
-def _quantile(values: Sequence[float], percent: int) -> float:
-    if len(values) < 2:
-        return values[0] if values else 0.0
-    return statistics.quantiles(values, n=100)[percent - 1]
 
 
 def main() -> None:

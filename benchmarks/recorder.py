@@ -10,7 +10,8 @@ import numpy as np
 from benchmarks.caller import Ended
 from benchmarks.protocol import LEFT, Call
 
-# A few answers from all over the run are looked at; a prime, so as not to follow a pattern.
+# A few answers from all over the run are looked at; a prime, so as not to follow a pattern. In long
+# runs it doubles as often as the samples are too many.
 _SAMPLE_EVERY = 101
 _MOST_SAMPLES = 50
 _NS_PER_MS = 1e6
@@ -51,18 +52,22 @@ class Recorder:
         self.late_ns: list[int] = []
         self.ended = 0
         self._next_sample = 0
+        self._sample_every = _SAMPLE_EVERY
         self._intended_ns: list[int] = []
         self._finished_ns: list[int] = []
         self._texts: list[int] = []
 
     def wants_sample(self) -> bool:
         """Whether the answer that ends now should be looked at later."""
-        return self.ended >= self._next_sample and len(self.samples) < _MOST_SAMPLES
+        return self.ended >= self._next_sample
 
     def sample(self, call: Call, body: bytes) -> None:
-        """Keeps an answer to be looked at later."""
+        """Keeps an answer to be looked at later; every second one when there are too many."""
         self.samples.append((call, body))
-        self._next_sample = self.ended + _SAMPLE_EVERY
+        if len(self.samples) > _MOST_SAMPLES:
+            del self.samples[1::2]
+            self._sample_every *= 2
+        self._next_sample = self.ended + self._sample_every
 
     def record(self, ended: Ended, finished_ns: int) -> None:
         """Takes a call that ended."""
