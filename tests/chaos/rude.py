@@ -68,21 +68,24 @@ def http2_garbage(chance: random.Random) -> list[bytes]:
 
 async def send_garbage(port: int, parts: Sequence[bytes]) -> int:
     """Sends each on a connection of its own, reads what comes and goes; gives how many it sent."""
-    await asyncio.gather(*(_send(port, part) for part in parts))
-    return len(parts)
+    return sum(await asyncio.gather(*(_send(port, part) for part in parts)))
 
 
-async def _send(port: int, part: bytes) -> None:
+async def _send(port: int, part: bytes) -> bool:
+    """Whether it was sent: to a service that was there, though it may have read only some of it."""
+    was_sent = False
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(_ANSWER_S):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(part)
+                was_sent = True
                 await writer.drain()
                 while await reader.read(65_536):
                     pass
             finally:
                 writer.transport.abort()
+    return was_sent
 
 
 @asynccontextmanager

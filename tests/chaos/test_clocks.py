@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
-_SERVICES = ("gateway", "inference", "nerve", "telemetry")
+_SERVICES = ("gateway", "inference", "nerve", "telemetry", "credentials")
 _WALL_CLOCKS = {"time", "time_ns", "localtime", "gmtime", "now", "utcnow", "today"}
 # Requests to a bucket are signed for an instant of the world, tokens of an issuer end at one, and
 # spans are laid on one; nothing is measured by it.

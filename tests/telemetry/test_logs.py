@@ -82,7 +82,9 @@ def test_an_exception_is_written_without_its_message(capsys: pytest.CaptureFixtu
             fail()
         except ValueError:
             log("failed")
-    for line in _lines(capsys):
+    lines = _lines(capsys)
+    assert len(lines) == 2
+    for line in lines:
         assert line["exception"] == "ValueError"
         assert line["causes"] == ["FileNotFoundError"]
         assert line["frames"][-1].endswith(" fail")
