@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import atexit
 import sys
 
 from nerve import VERSION, keys, settings
@@ -9,6 +10,7 @@ from nerve.options import seconds
 from nerve.ports import PortTaken
 from nerve.serve import Supervisor, plan
 from nerve.tune import tune
+from telemetry import streams
 
 _FAILED = 1
 _BAD_SETTING = 2
@@ -75,6 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     ready_timeout_s: float = options.timeout
+    atexit.register(streams.let_go)
     try:
         supervisor = Supervisor(plan(settings.read()), ready_timeout_s)
         return asyncio.run(supervisor.run())

@@ -16,6 +16,7 @@ from nerve import health, lifecycle
 from nerve.lifecycle import Announce, Event, Kill, Say, Service, Situation, Terminate
 from nerve.ports import Listener, find_free
 from nerve.settings import ServeSettings
+from telemetry import streams
 
 _POLL_S = 0.1
 _PROBE_TIMEOUT_S = 2.0
@@ -218,4 +219,4 @@ class _Child:
 
 
 def _print(line: str, *, failure: bool = False) -> None:
-    print(line, file=sys.stderr if failure else sys.stdout, flush=True)
+    streams.write(sys.stderr if failure else sys.stdout, f"{line}\n")

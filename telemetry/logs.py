@@ -4,6 +4,7 @@ No line holds text that a user sent: callers log lengths and request ids only, a
 written as its type and the places it passed, because its message may quote what it failed on.
 """
 
+import atexit
 import logging
 import sys
 import traceback
@@ -12,7 +13,7 @@ from typing import Any, Final, cast
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-from telemetry import trace_context
+from telemetry import streams, trace_context
 
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
@@ -53,6 +54,7 @@ def configure(level: str) -> None:
     root.handlers = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
+    atexit.register(streams.let_go)
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
@@ -136,12 +138,12 @@ class _Stderr:
 
 
 class _StderrLog:
-    """The end of the structlog chain: one line, written in one call so that threads do not mix."""
+    """The end of the structlog chain: one line, or none where nobody reads any more."""
 
     def __init__(self, name: str = "") -> None:
         self.name: Final = name
 
     def msg(self, line: str) -> None:
-        sys.stderr.write(line + "\n")
+        streams.write(sys.stderr, line + "\n")
 
     debug = info = warning = error = critical = msg

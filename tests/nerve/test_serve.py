@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from nerve.lifecycle import Service
 from nerve.ports import Listener, PortTaken
 from nerve.serve import Launch, Plan, Supervisor, announcement, plan
 from tests.ports import free_port
+from tests.streams import closed_pipe
 
 _HERE = Path(__file__).parent
 _FREE = Listener("127.0.0.1", 0, "X")
@@ -96,6 +98,21 @@ async def test_one_ctrl_c_drains_the_gateway_and_then_inference(
     await stage.until_noted("gateway started", "inference started")
     os.kill(os.getpid(), signal.SIGINT)
     assert await running == 0
+    ends = ["gateway asked", "gateway ended", "inference asked", "inference ended"]
+    assert stage.notes()[2:] == ends
+
+
+async def test_a_reader_that_has_gone_does_not_keep_both_from_draining(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `nerve serve 2>&1 | tee log`, whose tee the same Ctrl-C ends."""
+    with closed_pipe() as nobody:
+        monkeypatch.setattr(sys, "stdout", nobody)
+        monkeypatch.setattr(sys, "stderr", nobody)
+        running = asyncio.create_task(stage.supervisor().run())
+        await stage.until_noted("gateway started", "inference started")
+        os.kill(os.getpid(), signal.SIGINT)
+        assert await running == 0
     ends = ["gateway asked", "gateway ended", "inference asked", "inference ended"]
     assert stage.notes()[2:] == ends
 

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import structlog
 
 from telemetry import logs
+from tests.streams import closed_pipe
 
 _TEXT = "Angela Merkel visited Seoul."
 
@@ -109,6 +111,17 @@ async def test_asyncio_does_not_quote_the_exception_of_a_forgotten_task(
     lines = _lines(capsys)
     assert [line["event"] for line in lines] == ["Task exception was never retrieved"] * 2
     assert _TEXT not in json.dumps(lines)
+
+
+def test_a_line_that_cannot_be_written_does_not_disturb_who_logs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logs.configure("info")
+    with closed_pipe() as nobody:
+        monkeypatch.setattr(sys, "stderr", nobody)
+        logs.get_logger("ours").info("told")
+        logging.getLogger("library").warning("told")
+    logs.get_logger("ours").info("told to a stream that is closed")
 
 
 def test_an_unknown_level_is_refused() -> None:
