@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     IPvAnyNetwork,
@@ -29,6 +30,8 @@ def _split(value: Any) -> Any:
     return value
 
 
+# An address of IPv6 is taken with the brackets of `[host]:port` as well.
+_Host = Annotated[str, AfterValidator(lambda host: host.strip("[]")), Field(min_length=1)]
 _Listed = (NoDecode, BeforeValidator(_split))
 
 
@@ -90,7 +93,7 @@ class GatewaySettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
 
-    host: Annotated[str, Field(min_length=1)] = "0.0.0.0"  # noqa: S104 - a server in a container must be reachable from outside of it
+    host: _Host = "0.0.0.0"  # noqa: S104 - a server in a container must be reachable from outside of it
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     inference_target: Annotated[str, Field(min_length=1)] = "dns:///localhost:50051"
     max_body_bytes: Annotated[int, Field(ge=1)] = 8 * 1024 * 1024

@@ -59,7 +59,7 @@ async def _serve(settings: Settings) -> None:
     try:
         exposition.start()
     except OSError as error:
-        address = f"{settings.host}:{settings.metrics_port}"
+        address = settings.address(settings.metrics_port)
         raise PortTaken(f"cannot listen on {address}: INFERENCE_METRICS_PORT moves it") from error
     try:
         await server.start()

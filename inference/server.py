@@ -156,7 +156,7 @@ class Server:
                 health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
             )
             reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
-        address = f"{self._settings.host}:{self._settings.port}"
+        address = self._settings.address(self._settings.port)
         try:
             self.port = (
                 self._server.add_insecure_port(address)
@@ -171,7 +171,7 @@ class Server:
         self._watching.append(asyncio.create_task(self._watchdog.run()))
         if self._watcher is not None:
             self._watching.append(asyncio.create_task(self._watcher.run()))
-        _log.info("inference_listening", address=f"{self._settings.host}:{self.port}")
+        _log.info("inference_listening", address=self._settings.address(self.port))
 
     async def given_up(self) -> None:
         """Waits until a worker has hung for so long that only a new process helps."""

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# An address of IPv6 is taken with the brackets of `[host]:port` as well.
+_Host = Annotated[str, AfterValidator(lambda host: host.strip("[]"))]
 _Port = Annotated[int, Field(ge=0, le=65535)]
 _PREFIX = "INFERENCE_"
 _MIB = 1024 * 1024
@@ -16,7 +18,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
 
-    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - a server
+    host: _Host = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - a server
     port: _Port = Field(50051, description="gRPC port; 0 picks a free one")
     metrics_port: _Port = Field(9464, description="HTTP port of /metrics; 0 picks a free one")
     models_dir: Path = Field(Path("models"), description="model repository: <name>/<version>/")
@@ -107,6 +109,10 @@ class Settings(BaseSettings):
     tls_client_ca_file: Path | None = Field(
         None, description="authority whose certificates callers must show (mTLS), PEM"
     )
+
+    def address(self, port: int) -> str:
+        """`host:port` of a port, as gRPC and people read it: IPv6 in brackets."""
+        return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:

@@ -70,11 +70,10 @@ def read() -> ServeSettings:
         raise SettingsInvalid(tuple(lines))
     if gateway.tls_client_ca_file is not None:
         raise SettingsInvalid((_NO_MTLS,))
-    inference_host = inference.host.strip("[]")
     return ServeSettings(
-        gateway=Listener(gateway.host.strip("[]"), gateway.port, "GATEWAY_PORT"),
-        inference=Listener(inference_host, inference.port, "INFERENCE_PORT"),
-        metrics=Listener(inference_host, inference.metrics_port, "INFERENCE_METRICS_PORT"),
+        gateway=Listener(gateway.host, gateway.port, "GATEWAY_PORT"),
+        inference=Listener(inference.host, inference.port, "INFERENCE_PORT"),
+        metrics=Listener(inference.host, inference.metrics_port, "INFERENCE_METRICS_PORT"),
         gateway_drain_s=gateway.drain_timeout_s,
         inference_drain_s=inference.drain_timeout_s,
         scheme="http" if gateway.tls_cert_file is None else "https",

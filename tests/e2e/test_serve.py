@@ -18,9 +18,8 @@ pytestmark = pytest.mark.timeout(180)
 _REPEATS = 3_000
 
 
-def _ask(url: str) -> httpx.Response:
-    """A request that takes some seconds."""
-    text = "Angela Merkel visited Seoul. " * _REPEATS
+def _ask(url: str, text: str = "Angela Merkel visited Seoul. " * _REPEATS) -> httpx.Response:
+    """A request; unless its text is given it takes some seconds."""
     return httpx.post(f"{url}/v1/entities", json={"text": text}, timeout=120)
 
 
@@ -34,6 +33,14 @@ def _in_flight(process: Process) -> bool:
 def _gone(processes: list[psutil.Process]) -> bool:
     """Whether processes have ended, zombies included."""
     return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+
+
+def _has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
@@ -54,6 +61,14 @@ def test_one_signal_drains_both_with_the_running_request_answered(tmp_path: Path
         said = process.said()
     assert said.index("Application shutdown complete") < said.index("inference_draining")
     assert "Traceback" not in said
+
+
+@pytest.mark.skipif(not _has_ipv6(), reason="this machine has no loopback of IPv6")
+def test_both_serve_over_ipv6_with_and_without_brackets(tmp_path: Path) -> None:
+    with serving(tmp_path, GATEWAY_HOST="[::1]", INFERENCE_HOST="::1") as process:
+        response = _ask(f"http://[::1]:{process.ports.gateway}", "Angela Merkel visited Seoul.")
+        assert len(response.json()["entities"]) == 2
+        assert answers(f"http://[::1]:{process.ports.metrics}/metrics")
 
 
 def test_a_second_ctrl_c_ends_both_at_once(tmp_path: Path) -> None:

@@ -31,6 +31,11 @@ def test_each_bad_value_is_one_line_that_names_its_variable(
     assert "'warning'" in lines[2]
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_a_host_of_ipv6_is_taken_with_and_without_brackets(host: str) -> None:
+    assert GatewaySettings(host=host).host == "::1"
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         GatewaySettings().__setattr__("port", 1)

@@ -33,6 +33,16 @@ def test_every_bad_value_is_named_with_what_is_wrong(monkeypatch: pytest.MonkeyP
     assert workers.startswith("INFERENCE_WORKERS: ")
 
 
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("::1", "[::1]:7"), ("[::1]", "[::1]:7"), ("127.0.0.1", "127.0.0.1:7"), ("here", "here:7")],
+)
+def test_a_host_of_ipv6_is_taken_with_and_without_brackets(host: str, address: str) -> None:
+    settings = Settings(host=host)
+    assert settings.host == host.strip("[]")
+    assert settings.address(7) == address
+
+
 def test_a_setting_cannot_change_later() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().port = 1  # type: ignore[misc]
