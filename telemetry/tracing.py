@@ -1,5 +1,6 @@
 """Spans, sent to an OTLP collector; without a collector there is no tracer and nothing is paid."""
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -15,6 +16,9 @@ Kind: TypeAlias = Literal["internal", "server", "client"]
 Attributes: TypeAlias = Mapping[str, str | int]
 
 _VARIABLE: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
+# The exporter asks a collector that is away again and again, for longer than `nerve serve` gives a
+# service that has drained.
+_CLOSING_S: Final = 3.0
 
 
 class TracingInvalid(Exception):
@@ -104,8 +108,10 @@ class Tracer:
         return cls(provider)
 
     def close(self) -> None:
-        """Send what is left, and end the thread."""
-        self._provider.shutdown()
+        """Send what is left, and end the thread; what takes longer than `_CLOSING_S` is lost."""
+        closing = threading.Thread(target=self._provider.shutdown, name="tracing-end", daemon=True)
+        closing.start()
+        closing.join(_CLOSING_S)
 
     def begin(
         self,

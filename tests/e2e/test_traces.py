@@ -136,8 +136,12 @@ def test_a_stream_and_the_other_calls_are_traced_too(tmp_path: Path) -> None:
 def test_a_collector_that_is_away_disturbs_nobody(tmp_path: Path) -> None:
     with collecting() as collector:
         gone = collector.endpoint
-    with serving(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=gone) as stack:
+    # Nor does it keep a service from ending in the time that the supervisor leaves for that.
+    quickly = {"GATEWAY_DRAIN_TIMEOUT_S": "1", "INFERENCE_DRAIN_TIMEOUT_S": "1"}
+    with serving(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=gone, **quickly) as stack:
         asyncio.run(_done(_asking(*[("Seoul", {})] * 5), stack))
+        stack.interrupt()
+        assert stack.wait() == 0, stack.said()
 
 
 def test_without_a_collector_the_sdk_is_not_imported() -> None:
