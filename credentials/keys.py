@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from credentials.errors import CredentialInvalid
 from credentials.watched_files import read_bytes
@@ -27,7 +27,23 @@ _KEY_BYTES: Final = 32
 _PREFIX: Final = "nerve_"
 # Longer than any key that `new_key` makes: what is longer need not be hashed.
 MAX_KEY_CHARS: Final = 256
+
+# One in eleven days; what is much less overflows when it is divided by.
+_LEAST_PER_S: Final = 1e-6
+_MOST_PER_S: Final = 1e9
+
 KEY_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def _check_rate(per_s: float) -> float:
+    if 0 < per_s < _LEAST_PER_S:
+        raise ValueError(f"must be 0 or at least {_LEAST_PER_S:f}")
+    return per_s
+
+
+Rate = Annotated[
+    float, Field(ge=0, le=_MOST_PER_S, allow_inf_nan=False), AfterValidator(_check_rate)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +151,9 @@ def read_keys(path: Path) -> KeyRing:
 class _LimitsEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    requests_per_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    texts_per_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    chars_per_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    requests_per_s: Rate | None = None
+    texts_per_s: Rate | None = None
+    chars_per_s: Rate | None = None
     concurrent: int | None = Field(default=None, ge=0)
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -14,7 +15,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from credentials.keys import Rate
+
 _PREFIX = "GATEWAY_"
+# Timers overflow on times that are much longer, or expire at once.
+_DAY_S = 86_400
 
 # Signatures by a private key only. With HS* the gateway's own verification key could sign, and
 # `none` is no signature (RFC 8725, 3.1 and 3.2).
@@ -30,8 +35,25 @@ def _split(value: Any) -> Any:
     return value
 
 
+def _check_redis_url(url: SecretStr | None) -> SecretStr | None:
+    """Refuse what is no address of Redis, without a word of it: it may hold a password."""
+    address = "" if url is None else url.get_secret_value()
+    if not address:
+        return None
+    try:
+        known = address.startswith(("redis://", "rediss://", "unix://")) and (
+            urlsplit(address).port != 0
+        )
+    except ValueError:  # of the port, or of brackets
+        known = False
+    if not known:
+        raise ValueError("must be redis://[:password@]host[:port][/number], rediss:// or unix://")
+    return url
+
+
 # An address of IPv6 is taken with the brackets of `[host]:port` as well.
 _Host = Annotated[str, AfterValidator(lambda host: host.strip("[]")), Field(min_length=1)]
+_Seconds = Annotated[float, Field(gt=0, le=_DAY_S)]
 _Listed = (NoDecode, BeforeValidator(_split))
 
 
@@ -71,7 +93,7 @@ class GatewaySettings(BaseSettings):
         limit_chars_per_s: code points of text of one caller; 0: no limit.
         limit_concurrent: requests of one caller at one time; 0: no limit.
         limit_burst_s: seconds of unused rate that a caller may save up.
-        redis_url: where several gateways keep the limits together; else each keeps its own.
+        redis_url: where several gateways keep the limits together; empty: each keeps its own.
         limits_fail_open: whether requests pass when Redis does not answer.
         tls_cert_file: certificate to serve HTTPS with, in PEM.
         tls_key_file: its private key.
@@ -97,7 +119,7 @@ class GatewaySettings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     inference_target: Annotated[str, Field(min_length=1)] = "dns:///localhost:50051"
     max_body_bytes: Annotated[int, Field(ge=1)] = 8 * 1024 * 1024
-    request_timeout_ms: Annotated[int, Field(ge=1)] = 30_000
+    request_timeout_ms: Annotated[int, Field(ge=1, le=_DAY_S * 1000)] = 30_000
     # Answers may be several times larger than what was asked: every entity repeats its text.
     max_message_bytes: Annotated[int, Field(ge=1, lt=2**31)] = 64 * 1024 * 1024
     joined_calls: Annotated[int, Field(ge=1)] = 8
@@ -108,8 +130,8 @@ class GatewaySettings(BaseSettings):
     stream_max_line_bytes: Annotated[int, Field(ge=64)] = 1024 * 1024
     # Twice what inference holds of a stream, so that it never waits for the gateway.
     stream_pending_items: Annotated[int, Field(ge=1, le=10_000)] = 128
-    stream_idle_timeout_s: Annotated[float, Field(gt=0)] = 60
-    drain_timeout_s: Annotated[int, Field(ge=0)] = 20
+    stream_idle_timeout_s: _Seconds = 60
+    drain_timeout_s: Annotated[int, Field(ge=0, le=_DAY_S)] = 20
     otlp_endpoint: Annotated[str, Field(validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")] = ""
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
 
@@ -126,13 +148,13 @@ class GatewaySettings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], *_Listed] = ()
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], *_Listed] = ()
 
-    limit_requests_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
-    limit_texts_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
-    limit_chars_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    limit_requests_per_s: Rate = 0
+    limit_texts_per_s: Rate = 0
+    limit_chars_per_s: Rate = 0
     limit_concurrent: Annotated[int, Field(ge=0)] = 0
     limit_burst_s: Annotated[float, Field(ge=1, le=3600)] = 10
     # May hold a password.
-    redis_url: SecretStr | None = None
+    redis_url: Annotated[SecretStr | None, AfterValidator(_check_redis_url)] = None
     limits_fail_open: bool = True
 
     tls_cert_file: Path | None = None
@@ -146,12 +168,12 @@ class GatewaySettings(BaseSettings):
 
     # The times are those after which nginx (60 s) and Apache's reqtimeout (20 s head, 20 s body and
     # more) let go too, halved where a head of a few hundred bytes is all that is waited for.
-    header_timeout_s: Annotated[float, Field(gt=0)] = 10
-    body_timeout_s: Annotated[float, Field(gt=0)] = 30
-    send_timeout_s: Annotated[float, Field(gt=0)] = 30
+    header_timeout_s: _Seconds = 10
+    body_timeout_s: _Seconds = 30
+    send_timeout_s: _Seconds = 30
     # Longer than callers keep an idle connection (httpx 5 s, load balancers 60 s): where both let
     # go at one moment, a request meets a closed socket, and its caller cannot know if it was read.
-    keep_alive_s: Annotated[int, Field(ge=1)] = 75
+    keep_alive_s: Annotated[int, Field(ge=1, le=_DAY_S)] = 75
     max_connections: Annotated[int, Field(ge=1)] = 20_000
     # nginx: 4 buffers of 8 KiB; Apache: 100 fields.
     max_head_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024
@@ -215,6 +237,7 @@ def _variable(field: str) -> str:
 
 
 def _line(problem: Any) -> str:
+    message = str(problem["msg"]).removeprefix("Value error, ")
     if not problem["loc"]:  # of `_check_pairs`, whose message names the variable
-        return str(problem["msg"]).removeprefix("Value error, ")
-    return f"{_variable(str(problem['loc'][0]))}: {problem['msg']}"
+        return message
+    return f"{_variable(str(problem['loc'][0]))}: {message}"

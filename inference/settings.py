@@ -11,6 +11,7 @@ _Host = Annotated[str, AfterValidator(lambda host: host.strip("[]"))]
 _Port = Annotated[int, Field(ge=0, le=65535)]
 _PREFIX = "INFERENCE_"
 _MIB = 1024 * 1024
+_DAY_S = 86_400
 
 
 class Settings(BaseSettings):
@@ -30,7 +31,7 @@ class Settings(BaseSettings):
         "poll", description="what changes the models: nothing, callers, or the folder itself"
     )
     # What is published is served within two looks; a look at 200 models takes some 10 ms.
-    poll_interval_s: float = Field(2, gt=0, le=86_400, description="between looks at the folder")
+    poll_interval_s: float = Field(2, gt=0, le=_DAY_S, description="between looks at the folder")
     model_memory_mib: int = Field(
         0, ge=0, description="most memory of all models; 0: load all at the start"
     )
@@ -75,12 +76,15 @@ class Settings(BaseSettings):
     max_wait_ms: int = Field(
         500,
         ge=0,
+        le=_DAY_S * 1000,
         description="longest predicted wait of an interactive call, or it is refused; 0: any",
     )
     # Thousands of times what a run of the shipped model takes, and below the gateway's deadline.
-    hang_s: float = Field(10, gt=0, description="the least time after which a run may hang")
+    hang_s: float = Field(
+        10, gt=0, le=_DAY_S, description="the least time after which a run may hang"
+    )
     hang_exit_s: float = Field(
-        30, ge=0, description="the process ends when a run hangs for so long; 0: never"
+        30, ge=0, le=_DAY_S, description="the process ends when a run hangs for so long; 0: never"
     )
     max_texts: int = Field(256, ge=1, le=10_000, description="texts in one call")
     max_text_chars: int = Field(200_000, ge=1, description="code points in one text")
@@ -88,7 +92,7 @@ class Settings(BaseSettings):
     stream_pending_items: int = Field(
         64, ge=1, le=10_000, description="items of one stream that are read and not yet answered"
     )
-    max_message_bytes: int = Field(64 * _MIB, ge=1024, description="one gRPC message")
+    max_message_bytes: int = Field(64 * _MIB, ge=1024, lt=2**31, description="one gRPC message")
     drain_timeout_s: float = Field(20, ge=0, le=3600, description="for running calls at the end")
     # Whoever watches the health learns of the end within milliseconds, and sends no more calls.
     lame_duck_s: float = Field(

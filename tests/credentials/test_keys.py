@@ -58,6 +58,7 @@ def test_json_is_read_as_well(tmp_path: Path) -> None:
         _toml(id='""'),
         _toml(limits="{requests_per_s = -1}"),
         _toml(limits="{requests_per_s = nan}"),
+        _toml(limits="{requests_per_s = 1e-320}"),
         _toml(limits="{hush = 1}"),
         "keys = " + "[" * 100_000,
         "keys = " + "1" * 5_000,

@@ -36,6 +36,59 @@ def test_a_host_of_ipv6_is_taken_with_and_without_brackets(host: str) -> None:
     assert GatewaySettings(host=host).host == "::1"
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("GATEWAY_REQUEST_TIMEOUT_MS", "9000000000000"),
+        ("GATEWAY_DRAIN_TIMEOUT_S", "1000000000000"),
+        ("GATEWAY_KEEP_ALIVE_S", "1000000000000"),
+        ("GATEWAY_LIMIT_REQUESTS_PER_S", "1e-320"),
+        ("GATEWAY_LIMIT_CHARS_PER_S", "1e300"),
+        *(
+            (f"GATEWAY_{name}_S", value)
+            for name in ("HEADER_TIMEOUT", "BODY_TIMEOUT", "SEND_TIMEOUT", "STREAM_IDLE_TIMEOUT")
+            for value in ("inf", "nan")
+        ),
+    ],
+)
+def test_a_number_that_no_timer_or_limit_can_use_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsInvalid, match=f"^{variable}: "):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://x", "localhost:6379", "redis://x:notaport", "redis://:hush/hush@x", "redis://[x"],
+)
+def test_an_address_that_is_none_of_redis_is_refused_without_repeating_it(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("GATEWAY_REDIS_URL", url)
+    with pytest.raises(SettingsInvalid, match=r"^GATEWAY_REDIS_URL: must be redis://") as caught:
+        read_settings()
+    assert "hush" not in str(caught.value)
+    assert "notaport" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://", "redis://:hush@x:6379/0", "rediss://x", "unix:///run/redis.sock?db=1"]
+)
+def test_an_address_of_redis_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("GATEWAY_REDIS_URL", url)
+    found = read_settings().redis_url
+    assert found is not None
+    assert found.get_secret_value() == url
+
+
+def test_an_empty_address_of_redis_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docker compose passes a variable on that is not set."""
+    monkeypatch.setenv("GATEWAY_REDIS_URL", "")
+    assert read_settings().redis_url is None
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         GatewaySettings().__setattr__("port", 1)

@@ -43,6 +43,25 @@ def test_a_host_of_ipv6_is_taken_with_and_without_brackets(host: str, address: s
     assert settings.address(7) == address
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("INFERENCE_MAX_MESSAGE_BYTES", str(2**31)),
+        ("INFERENCE_MAX_WAIT_MS", "9000000000000"),
+        ("INFERENCE_HANG_S", "inf"),
+        ("INFERENCE_HANG_S", "nan"),
+        ("INFERENCE_HANG_EXIT_S", "inf"),
+        ("INFERENCE_HANG_EXIT_S", "nan"),
+    ],
+)
+def test_a_number_that_no_timer_or_message_can_use_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsInvalid, match=f"^{variable}: "):
+        read_settings()
+
+
 def test_a_setting_cannot_change_later() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().port = 1  # type: ignore[misc]
