@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.certificates import Authority
 from tests.e2e.stack import Process, answers, free_ports, serving, started, until
 
 pytestmark = pytest.mark.timeout(180)
@@ -69,6 +71,22 @@ def test_both_serve_over_ipv6_with_and_without_brackets(tmp_path: Path) -> None:
         response = _ask(f"http://[::1]:{process.ports.gateway}", "Angela Merkel visited Seoul.")
         assert len(response.json()["entities"]) == 2
         assert answers(f"http://[::1]:{process.ports.metrics}/metrics")
+
+
+def test_with_a_certificate_rest_is_awaited_served_and_announced_over_https(
+    tmp_path: Path,
+) -> None:
+    authority = Authority(tmp_path, "test")
+    own = authority.issue("gateway")
+    files = {
+        "GATEWAY_TLS_CERT_FILE": str(own.certificate),
+        "GATEWAY_TLS_KEY_FILE": str(own.key),
+    }
+    with serving(tmp_path, **files) as process:
+        url = f"https://127.0.0.1:{process.ports.gateway}"
+        trust = ssl.create_default_context(cafile=authority.file)
+        assert httpx.get(f"{url}/readyz", verify=trust).status_code == 200
+    assert f"https://localhost:{process.ports.gateway}/docs" in process.out.read_text()
 
 
 def test_a_second_ctrl_c_ends_both_at_once(tmp_path: Path) -> None:

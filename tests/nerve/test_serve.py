@@ -225,6 +225,13 @@ def test_the_announcement_says_where_everything_is() -> None:
     assert "localhost:50051" in shown
 
 
+def test_with_a_certificate_the_announcement_says_https() -> None:
+    shown = announcement(Plan(replace(_FREE, port=8080), _FREE, (), "https"))
+    assert "curl -s https://localhost:8080/v1/entities" in shown
+    assert "https://localhost:8080/docs" in shown
+    assert "http://" not in shown
+
+
 def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)

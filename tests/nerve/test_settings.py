@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from nerve import settings
@@ -24,3 +26,26 @@ def test_every_bad_variable_of_both_services_is_named(monkeypatch: pytest.Monkey
     gateway, inference = caught.value.lines
     assert gateway.startswith("GATEWAY_PORT: ")
     assert inference.startswith("INFERENCE_PORT: ")
+
+
+def _with_certificate(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    for name in ("CERT", "KEY"):
+        monkeypatch.setenv(f"GATEWAY_TLS_{name}_FILE", str(folder / f"{name}.pem"))
+
+
+def test_with_a_certificate_rest_is_served_over_https(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert settings.read().scheme == "http"
+    _with_certificate(monkeypatch, tmp_path)
+    assert settings.read().scheme == "https"
+
+
+def test_a_gateway_that_asks_callers_for_certificates_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The supervisor could never find it ready: it has no certificate to ask with."""
+    _with_certificate(monkeypatch, tmp_path)
+    monkeypatch.setenv("GATEWAY_TLS_CLIENT_CA_FILE", str(tmp_path / "ca.pem"))
+    with pytest.raises(SettingsInvalid, match=r"GATEWAY_TLS_CLIENT_CA_FILE: .*by themselves"):
+        settings.read()
