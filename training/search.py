@@ -107,7 +107,7 @@ def _conditions(search: Search, sets: _Sets) -> dict[str, object]:
     """All that a trial's value depends on, but for the machine."""
     return {
         "space": repr(search.space),
-        "recipe": asdict(replace(search.base, threads=0, device="")),
+        "recipe": asdict(search.base) | {"threads": 0, "device": ""},
         "data": [corpus.sha256 for corpus in (*sets.trained, *sets.measured)],
     }
 

@@ -30,6 +30,9 @@ class _EveryAnswer(Recorder):
     def wants_sample(self) -> bool:
         return True
 
+    def sample(self, call: Call, body: bytes) -> None:
+        self.samples.append((call, body))
+
 
 def _answers(services: Services, way: Way, calls: Sequence[Call], connections: int) -> Recorder:
     recorder = _EveryAnswer()

@@ -35,7 +35,7 @@ def teachers(
     network: Network, tokenizer: Tokenizer, record: TrainingRecord, tmp_path: Path
 ) -> list[str]:
     """Two checkpoints that name many words, and agree here and there."""
-    torch.manual_seed(1)
+    torch.manual_seed(3)
     folders = []
     for i, difference in enumerate((3.0, 0.3)):
         with torch.no_grad():
