@@ -86,7 +86,7 @@ class Jwks:
     async def _fetch(self) -> None:
         try:
             keys = _keys_of(await self._download())
-        except (httpx.HTTPError, ValueError, PyJWKError, PyJWKSetError) as error:
+        except (httpx.HTTPError, ValueError, RecursionError, PyJWKError, PyJWKSetError) as error:
             _LOG.error("issuer_keys_not_fetched", error=type(error).__name__)
             return
         finally:

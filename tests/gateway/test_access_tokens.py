@@ -190,7 +190,17 @@ async def test_many_tokens_at_once_are_one_fetch(http: httpx.AsyncClient, issuer
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"hush", b"[]", b"{}", b'{"keys": 1}', b'{"keys": [{}]}', b" " * 600_000]
+    "answer",
+    [
+        b"",
+        b"hush",
+        b"[]",
+        b"{}",
+        b'{"keys": 1}',
+        b'{"keys": [{}]}',
+        pytest.param(b" " * 600_000, id="too large"),
+        pytest.param(b"[" * 100_000, id="nested too deep"),
+    ],
 )
 async def test_an_issuer_that_answers_nonsense_leaves_the_old_keys_in_force_for_a_while(
     issuer: Issuer, clock: _Clock, answer: bytes
