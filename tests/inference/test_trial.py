@@ -1,6 +1,9 @@
 """The process in which versions are tried."""
 
+import fcntl
 import signal
+import struct
+import termios
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +54,13 @@ def child() -> psutil.Process:
     return found
 
 
+def until_asked(stopped: psutil.Process) -> None:
+    """Waits until a question waits for a process that does not read."""
+    with Path(f"/proc/{stopped.pid}/fd/0").open("rb", buffering=0) as asked:
+        while not struct.unpack("i", fcntl.ioctl(asked, termios.FIONREAD, bytes(4)))[0]:
+            threading.Event().wait(0.01)
+
+
 def test_a_check_may_take_longer_than_a_child_is_kept_idle(
     short_trial: Trial, versions: list[Path]
 ) -> None:
@@ -80,6 +90,7 @@ def test_what_has_passed_does_not_wait_for_another_trial(
     trying.send_signal(signal.SIGSTOP)
     with ThreadPoolExecutor(2) as pool:
         other = pool.submit(check, trial, versions[1])
+        until_asked(trying)
         pool.submit(check, trial, versions[0]).result(20)
         assert not other.done()
         trial.close()
