@@ -27,7 +27,7 @@ _TEXT: Final = "Angela Merkel met Tim Cook of Apple in Seoul."
 _LINES: Final = f'{{"id": "a", "text": "{_TEXT}"}}\n{{"id": "b", "text": ""}}\n'
 _ANSWERS: Final = (
     '{"id":"a","line":1,"model":"ner-en","version":"7","entities":[{"text":"Angela Merkel",'
-    '"label":"PER","start":0,"end":13,"score":0.959812}]}\n'
+    '"label":"PER","start":0,"end":13,"score":0.954358}]}\n'
     '{"id":"b","line":2,"error":{"reason":"TEXT_EMPTY","detail":"the text is empty"}}\n'
 )
 _REQUEST_BODY: Final[dict[str, Any]] = {
