@@ -15,7 +15,7 @@ from training.evaluation_report import (
     as_json,
     as_text,
     evaluation_report,
-    f1_in_cases,
+    measure_in_cases,
 )
 from training.export import Parity, check_parity, export
 from training.quantization import quantize
@@ -99,7 +99,7 @@ def run_evaluate(
     recognizer = load_recognizer(model, WINDOW_TOKENS, place.threads)
     corpora = dev_corpora(place)
     findings = [find(recognizer, corpus) for corpus in corpora]
-    cases = f1_in_cases(recognizer, corpora) if in_cases else None
+    cases = measure_in_cases(recognizer, corpora) if in_cases else None
     report = evaluation_report(str(model), findings, cases)
     print(as_text(report))
     if json_file:

@@ -37,14 +37,16 @@ def evaluation_report(
     Args:
         model: its file.
         findings: of each set.
-        f1_in_cases: what `f1_in_cases` measured, if that is wanted.
+        f1_in_cases: what `measure_in_cases` gave, if that is wanted.
     """
     sets = {found.corpus.source.name: set_quality(found) for found in findings}
     mean = mean_quality([measured.micro for measured in sets.values()])
     return EvaluationReport(model, sets, mean, calibration(findings), f1_in_cases or {})
 
 
-def f1_in_cases(recognizer: Recognizer, corpora: Sequence[Corpus]) -> dict[str, dict[str, float]]:
+def measure_in_cases(
+    recognizer: Recognizer, corpora: Sequence[Corpus]
+) -> dict[str, dict[str, float]]:
     """Measures a model on texts that are all in small letters, in capitals, and capitalized.
 
     Args:

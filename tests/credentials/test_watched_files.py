@@ -50,6 +50,15 @@ def reading(tmp_path: Path) -> _Reading:
     return reading
 
 
+def _looks(watched: WatchedFiles[bytes], clock: _Clock) -> list[bytes]:
+    """What is held after each of three looks at the files."""
+    held = []
+    for _ in range(3):
+        clock.now_s += LOOK_EVERY_S
+        held.append(watched.current())
+    return held
+
+
 def test_files_are_read_when_they_change_and_not_before(reading: _Reading) -> None:
     clock = _Clock()
     watched = WatchedFiles(reading.paths, reading, clock)
@@ -86,13 +95,9 @@ def test_a_reading_that_failed_is_tried_again_though_the_files_do_not_change(
     watched = WatchedFiles(reading.paths, reading, clock)
     reading.permitted = False
     reading.write("2", "2")
-    for _ in range(3):
-        clock.now_s += LOOK_EVERY_S
-        assert watched.current() == b"1"
+    assert _looks(watched, clock) == [b"1"] * 3
     reading.permitted = True
-    for _ in range(3):
-        clock.now_s += LOOK_EVERY_S
-        assert watched.current() == b"2"
+    assert _looks(watched, clock) == [b"2"] * 3
     assert "".join(capsys.readouterr()).count("files_refused") == 1
     assert reading.count == 5, "and what was read is not read again"
 
@@ -105,9 +110,7 @@ def test_an_error_that_nobody_has_thought_of_leaves_the_old_value_and_is_told(
     watched = WatchedFiles(reading.paths, reading, clock)
     reading.broken = True
     reading.write("2", "2")
-    for _ in range(3):
-        clock.now_s += LOOK_EVERY_S
-        assert watched.current() == b"1"
+    assert _looks(watched, clock) == [b"1"] * 3
     logged = "".join(capsys.readouterr())
     assert logged.count("files_refused") == 1
     assert "RuntimeError" in logged
