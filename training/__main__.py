@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from inference.errors import ModelInvalid
 from training import commands, sources
 from training.answers import AnswersInvalid
-from training.ask_command import run_ask
+from training.ask_command import run_ask, run_mix
 from training.best_recipe import BestRecipeInvalid
 from training.casing import EncoderInvalid
 from training.chain import SAMPLE_SETTINGS, run_chain, sample_recipe
@@ -98,6 +98,8 @@ def _run(options: argparse.Namespace) -> None:
             run_chain(sample_recipe(recipe_of(options)))
         case "average":
             average(options.checkpoints, options.run)
+        case "mix":
+            run_mix(options)
         case "docred":
             recognizer = load_recognizer(options.model, WINDOW_TOKENS, options.threads)
             learned, measured = write_docred(options.files, options.into, recognizer)

@@ -3,14 +3,18 @@
 A large teacher costs more than the step of the student that learns from it. Its answer to a
 sentence never changes, so that it can be asked once and learned in as many epochs as are wanted. A
 sentence that is changed (other names in it) has no answer: it is learned as it is annotated.
+Teachers that were asked apart are mixed afterwards, each with a weight of its own.
 
 Source: Shen & Xing, A Fast Knowledge Distillation Framework for Visual Recognition (2022).
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Self
 
@@ -38,7 +42,10 @@ class AnswersInvalid(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """Distributions over the labels, for each token of each text that teachers were asked about."""
+    """Distributions over the labels, for each token of each text that teachers were asked about.
+
+    A row of zeros says nothing of its token.
+    """
 
     teachers: tuple[str, ...]  # the commands that trained them
     vocabulary: str  # digest of the tokenizer
@@ -128,6 +135,7 @@ def ask(
     folders: Sequence[str],
     *,
     most_tokens: int,
+    unasked: re.Pattern[str] | None = None,
     bfloat16: bool = False,
     device: str = "cpu",
 ) -> Answers:
@@ -137,6 +145,7 @@ def ask(
         corpora: the train splits.
         folders: checkpoints of the teachers, all of one vocabulary.
         most_tokens: of a text; the rest is cut off, as in training.
+        unasked: what the teachers say of tokens within its matches is not kept.
         bfloat16: multiply in it.
         device: where the teachers are asked.
 
@@ -152,10 +161,13 @@ def ask(
     by_digest: dict[bytes, Answer] = {}
     with tqdm(total=len(texts), unit="text", mininterval=5.0) as progress:
         for batch in _batches(texts, tokenizer, most_tokens):
-            ids, mask = map(torch.from_numpy, pad([row for _, row in batch]))
+            ids, mask = map(torch.from_numpy, pad([row for _, row, _ in batch]))
             rows = teachers.targets(ids, mask).cpu().numpy().astype(np.float16)
-            for row, (text, row_ids) in zip(rows, batch, strict=True):
-                by_digest[_digest(text)] = row[1 : len(row_ids) - 1].copy()
+            for row, (text, row_ids, offsets) in zip(rows, batch, strict=True):
+                ends = len(row_ids) - 1
+                by_digest[_digest(text)] = answer = row[1:ends].copy()
+                if unasked:
+                    answer[_within(unasked, text, offsets[1:ends])] = 0
             progress.update(len(batch))
     return Answers(
         tuple(load_record(Path(folder)).command for folder in folders),
@@ -164,14 +176,81 @@ def ask(
     )
 
 
+def mix(parts: Sequence[Answers], weights: Sequence[float]) -> Answers:
+    """The weighted mean of what teachers answered apart.
+
+    Of a token that some say nothing of, the mean is of the others.
+
+    Args:
+        parts: answers, of one vocabulary; at least one.
+        weights: of each; only their ratios matter.
+
+    Raises:
+        AnswersInvalid: they are about other tokens, or there is not one positive weight for each.
+    """
+    if len(weights) != len(parts) or not all(0 < w < float("inf") for w in weights):
+        raise AnswersInvalid(
+            f"{len(weights)} weights for {len(parts)} files of answers: give one number above 0"
+            " for each"
+        )
+    if any(part.vocabulary != parts[0].vocabulary for part in parts):
+        raise AnswersInvalid("answers about unlike tokens: mix those of teachers of one vocabulary")
+    digests = reduce(or_, (dict.fromkeys(part.by_digest) for part in parts))
+    teachers = [
+        f"{weight:g} of {teacher}"
+        for part, weight in zip(parts, weights, strict=True)
+        for teacher in part.teachers
+    ]
+    return Answers(
+        tuple(teachers),
+        parts[0].vocabulary,
+        {
+            digest: _mean(
+                [
+                    (part.by_digest[digest], weight)
+                    for part, weight in zip(parts, weights, strict=True)
+                    if digest in part.by_digest
+                ]
+            )
+            for digest in digests
+        },
+    )
+
+
+def _mean(weighed: Sequence[tuple[Answer, float]]) -> Answer:
+    if len({len(answer) for answer, _ in weighed}) > 1:
+        raise AnswersInvalid(
+            "answers to a text were cut at unlike lengths: ask all teachers with the same"
+            " --most-tokens"
+        )
+    total = sum(weight * answer.astype(np.float32) for answer, weight in weighed)
+    said = np.sum(total, axis=-1, keepdims=True)
+    mean: Answer = np.divide(total, said, out=np.zeros_like(total), where=said > 0).astype(
+        np.float16
+    )
+    return mean
+
+
+def _within(
+    pattern: re.Pattern[str], text: str, offsets: Sequence[tuple[int, int]]
+) -> NDArray[np.bool_]:
+    matched = np.zeros(len(text) + 1, bool)
+    for match in pattern.finditer(text):
+        matched[match.start() : match.end()] = True
+    return np.array([matched[start:end].any() for start, end in offsets], bool)
+
+
+_Encoded = tuple[str, NDArray[np.int64], list[tuple[int, int]]]
+
+
 def _batches(
     texts: Sequence[str], tokenizer: Tokenizer, most_tokens: int
-) -> Iterator[list[tuple[str, NDArray[np.int64]]]]:
+) -> Iterator[list[_Encoded]]:
     encoded = [
-        (text, np.array(encoding.ids[:most_tokens], np.int64))
+        (text, np.array(encoding.ids[:most_tokens], np.int64), encoding.offsets)
         for text, encoding in zip(texts, tokenizer.encode_batch(list(texts)), strict=True)
     ]
-    batch: list[tuple[str, NDArray[np.int64]]] = []
+    batch: list[_Encoded] = []
     for entry in sorted(encoded, key=lambda entry: len(entry[1]), reverse=True):
         if batch and (len(batch) + 1) * len(batch[0][1]) > _TOKENS_AT_A_TIME:
             yield batch

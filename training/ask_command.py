@@ -1,33 +1,58 @@
-"""The command `ask`: teachers are asked once about every sentence, and their answers kept."""
+"""The commands `ask` and `mix`: teachers are asked once, and their answers kept; then weighed."""
 
 import argparse
+import re
 from pathlib import Path
 
 import torch
 
-from training.answers import ask
+from training.answers import Answers, ask, mix
 from training.commands import Workplace
 from training.data import read_corpus
 from training.recipe import Recipe, device_of
 
 
 def add_ask_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what the command is told beside the data and of the teachers.
+    """Adds what `ask` is told beside the data and of the teachers.
 
     Args:
         parser: of the command.
     """
-    parser.add_argument("--into", type=Path, required=True, metavar="FILE", help="gets the answers")
+    _add_into(parser)
     parser.add_argument(
         "--most-tokens",
         type=int,
         default=Recipe().most_tokens,
         help="of a sentence; longer are cut",
     )
+    parser.add_argument(
+        "--unasked",
+        type=_pattern,
+        metavar="REGEX",
+        help="keep no answer to what matches: there the annotation alone is learned, or what other"
+        " teachers say (mix)",
+    )
+
+
+def add_mix_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what `mix` is told.
+
+    Args:
+        parser: of the command.
+    """
+    _add_into(parser)
+    parser.add_argument("answers", type=Path, nargs="+", metavar="ANSWERS", help="files of `ask`")
+    parser.add_argument(
+        "--weights",
+        type=float,
+        nargs="+",
+        metavar="WEIGHT",
+        help="of each file, in their order; default: equal",
+    )
 
 
 def run_ask(place: Workplace, options: argparse.Namespace) -> None:
-    """Runs it.
+    """Runs `ask`.
 
     Args:
         place: where the sentences are.
@@ -42,8 +67,38 @@ def run_ask(place: Workplace, options: argparse.Namespace) -> None:
         [read_corpus(place.data, source, "train") for source in place.sources],
         options.teachers,
         most_tokens=options.most_tokens,
+        unasked=options.unasked,
         bfloat16=options.bfloat16,
         device=device_of(Recipe()).type,
     )
-    answers.write(options.into)
-    print(f"{options.into}: answers to {len(answers.by_digest)} sentences")
+    _write(answers, options.into)
+
+
+def run_mix(options: argparse.Namespace) -> None:
+    """Runs `mix`.
+
+    Args:
+        options: of `add_mix_options`.
+
+    Raises:
+        AnswersInvalid: the files cannot be mixed.
+        FileNotFoundError: one is missing.
+    """
+    parts = [Answers.load(path) for path in options.answers]
+    _write(mix(parts, options.weights or [1.0] * len(parts)), options.into)
+
+
+def _add_into(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--into", type=Path, required=True, metavar="FILE", help="gets the answers")
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"no regular expression: {error}") from error
+
+
+def _write(answers: Answers, into: Path) -> None:
+    answers.write(into)
+    print(f"{into}: answers to {len(answers.by_digest)} sentences")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from training import gate
-from training.ask_command import add_ask_options
+from training.ask_command import add_ask_options, add_mix_options
 from training.recipe_options import recipe_parser
 from training.search_space import DEFAULT_SPACE
 from training.silver_command import add_silver_options
@@ -103,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
             "ask", parents=[data, asked], help="what teachers think of each sentence, for --answers"
         )
     )
+    add_mix_options(add("mix", help="the weighted mean of what teachers answered apart"))
     add_silver_options(
         add("silver", parents=[data, asked], help="bare text to a set that teachers have labelled")
     )
