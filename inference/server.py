@@ -42,6 +42,8 @@ OPEN_INFERENCE = open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceSe
 
 _NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000
+# Workers that run nothing end in microseconds; also where running calls get no time at all.
+_IDLE_WORKERS_END_S = 1.0
 
 CHANNEL_OPTIONS = (
     # Clients may ping every 10 s, also while idle; the default punishes that with GOAWAY.
@@ -200,7 +202,9 @@ class Server:
         # Joining the workers waits for the runs that have begun: not on the event loop.
         with ThreadPoolExecutor(1) as closer:
             all_ended = await asyncio.get_running_loop().run_in_executor(
-                closer, self._batcher.close, self._settings.drain_timeout_s
+                closer,
+                self._batcher.close,
+                max(self._settings.drain_timeout_s, _IDLE_WORKERS_END_S),
             )
         self._engine.close()
         _log.info("inference_stopped")

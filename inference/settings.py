@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # An address of IPv6 is taken with the brackets of `[host]:port` as well.
-_Host = Annotated[str, AfterValidator(lambda host: host.strip("[]"))]
+_Host = Annotated[str, AfterValidator(lambda host: host.strip("[]")), Field(min_length=1)]
 _Port = Annotated[int, Field(ge=0, le=65535)]
 _PREFIX = "INFERENCE_"
 _MIB = 1024 * 1024

@@ -235,6 +235,15 @@ async def test_a_port_that_is_taken_is_said(server: Server, tmp_path: Path) -> N
         await Server(settings, repository, Metrics()).start()
 
 
+@pytest.mark.usefixtures("server")
+async def test_an_idle_service_ends_well_without_time_to_drain(tmp_path: Path) -> None:
+    settings = Settings(host="127.0.0.1", port=0, drain_timeout_s=0, lame_duck_s=0)
+    repository = Repository.load(tmp_path, "", settings.window_tokens, threads=1)
+    idle = Server(settings, repository, Metrics())
+    await idle.start()
+    assert await idle.drain()
+
+
 def _begun_calls(metrics: Metrics) -> float:
     """Calls that the server has taken up, ended ones included."""
     ended = metrics.registry.get_sample_value("inference_calls_total", {"outcome": "OK"})

@@ -62,6 +62,13 @@ def test_a_number_that_no_timer_or_message_can_use_is_refused(
         read_settings()
 
 
+@pytest.mark.parametrize("host", ["", "[]"])
+def test_a_host_without_a_name_is_refused(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("INFERENCE_HOST", host)
+    with pytest.raises(SettingsInvalid, match="^INFERENCE_HOST: "):
+        read_settings()
+
+
 def test_a_setting_cannot_change_later() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().port = 1  # type: ignore[misc]
