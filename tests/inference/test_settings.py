@@ -65,7 +65,7 @@ def test_a_number_that_no_timer_or_message_can_use_is_refused(
 @pytest.mark.parametrize("host", ["", "[]"])
 def test_a_host_without_a_name_is_refused(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("INFERENCE_HOST", host)
-    with pytest.raises(SettingsInvalid, match="^INFERENCE_HOST: "):
+    with pytest.raises(SettingsInvalid, match=r"^INFERENCE_HOST: "):
         read_settings()
 
 
