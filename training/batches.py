@@ -33,7 +33,7 @@ class EncodedExample:
 
     ids: list[int]  # special tokens included
     allowed: np.ndarray  # bool [tokens, labels]
-    targets: np.ndarray | None = None  # of teachers, float32 [tokens, labels]; as in a batch
+    targets: np.ndarray | None = None  # of teachers, float16, [tokens, width]; as in a batch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +43,9 @@ class Batch:
     ids: Tensor  # int64 [batch, tokens]
     mask: Tensor  # int64 [batch, tokens], 0 for padding
     allowed: Tensor  # bool [batch, tokens, labels], all true for padding
-    # Probabilities, float32 [batch, tokens, labels], all 0 where teachers were not asked; None:
-    # they were asked nowhere.
+    # Probabilities, float32 [batch, tokens, labels], all 0 where teachers were not asked, and
+    # their features where those were kept, [batch, tokens, labels + FEATURES]; None: they were
+    # asked nowhere.
     targets: Tensor | None = None
 
 
@@ -179,14 +180,15 @@ def _targets(
 ) -> np.ndarray | None:
     if not example.answers:
         return None
-    targets = np.zeros((len(offsets), len(LABELS)), np.float32)
+    width = max(answer.shape[1] for _, answer in example.answers)
+    targets = np.zeros((len(offsets), width), np.float16)
     begins = [
         start if not is_special else -1
         for (start, _), is_special in zip(offsets, special, strict=True)
     ]
     for start, answer in example.answers:
         first = next((i for i, begin in enumerate(begins) if begin >= start), len(begins))
-        targets[first : first + len(answer)] = answer
+        targets[first : first + len(answer), : answer.shape[1]] = answer
     return targets
 
 
@@ -209,13 +211,14 @@ def collate(examples: Sequence[EncodedExample]) -> Batch:
 
 
 def _collate_targets(examples: Sequence[EncodedExample], like: Tensor) -> Tensor | None:
-    if all(example.targets is None for example in examples):
+    known = {row: e.targets for row, e in enumerate(examples) if e.targets is not None}
+    if not known:
         return None
-    targets = torch.zeros(like.shape)
-    for row, example in enumerate(examples):
-        if example.targets is not None:
-            targets[row, : len(example.ids)] = torch.from_numpy(example.targets)
-    return targets
+    width = max(targets.shape[1] for targets in known.values())
+    together = torch.zeros((*like.shape[:2], width))
+    for row, targets in known.items():
+        together[row, : len(targets), : targets.shape[1]] = torch.from_numpy(targets)
+    return together
 
 
 def _bucketed(examples: Sequence[EncodedExample], batch_size: int) -> Iterator[Batch]:

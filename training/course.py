@@ -211,6 +211,10 @@ def new_course(
             f"{', '.join(recipe.answers)}: answers about other tokens than this encoder's: ask"
             " teachers of its vocabulary"
         )
+    if recipe.features_share and not (answers and answers.features):
+        raise AnswersInvalid(
+            "--features-share: there are no features in --answers: ask a teacher with --features"
+        )
     steps = sum(count_batches(corpora, recipe, epoch) for epoch in range(1, recipe.epochs + 1))
     learner = new_learner(beginning.network, recipe, steps)
     if learner.teachers and learner.teachers.vocabulary != vocabulary_of(beginning.tokenizer):

@@ -26,7 +26,8 @@ from training.sources import read_revision
 _log = logging.getLogger(__name__)
 ENTITY_TYPES = ("PER", "ORG", "LOC", "MISC")
 LABELS = ("O", *(f"{prefix}-{kind}" for kind in ENTITY_TYPES for prefix in "BI"))
-# What teachers think of a text: probabilities, float16 [tokens, labels], special tokens left out.
+# What teachers think of a text: probabilities, float16 [tokens, labels], special tokens left out;
+# with what one of them holds of each token (training.features): [tokens, labels + FEATURES].
 Answer: TypeAlias = NDArray[np.float16]
 _MAP_FILE = "label_map.json"
 _MAP_KEY = "to_conll4"

@@ -10,7 +10,7 @@ Source: Hinton, Vinyals, Dean, Distilling the Knowledge in a Neural Network (201
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -68,11 +68,29 @@ class Teachers:
             Probabilities, float32 [batch, tokens, labels], all 0 for padding; on the teachers'
             device.
         """
+        outputs = self._asked(self.networks, ids, mask)
+        distributions = [output.logits.float().softmax(-1) for output in outputs]
+        return torch.stack(distributions).mean(0) * mask.to(self.device).unsqueeze(-1)
+
+    def states(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """The distributions of the first teacher, and what its layers hold.
+
+        Args:
+            ids: int64 [batch, tokens], on any device.
+            mask: int64 [batch, tokens], 0 for padding.
+
+        Returns:
+            Probabilities, as `targets` gives them; the output of the embeddings and of each layer,
+            [batch, tokens, hidden] each.
+        """
+        [output] = self._asked(self.networks[:1], ids, mask, output_hidden_states=True)
+        distributions = output.logits.float().softmax(-1)
+        return distributions * mask.to(self.device).unsqueeze(-1), output.hidden_states
+
+    def _asked(
+        self, networks: Sequence[Network], ids: Tensor, mask: Tensor, **wanted: bool
+    ) -> list[Any]:
         ids, mask = ids.to(self.device), mask.to(self.device)
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
         with torch.no_grad(), autocast:
-            distributions = [
-                network(input_ids=ids, attention_mask=mask).logits.float().softmax(-1)
-                for network in self.networks
-            ]
-        return torch.stack(distributions).mean(0) * mask.unsqueeze(-1)
+            return [network(input_ids=ids, attention_mask=mask, **wanted) for network in networks]

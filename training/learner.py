@@ -12,7 +12,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from training.averaging import AveragedWeights
 from training.batches import Batch
+from training.data import LABELS
 from training.distillation import Teachers
+from training.features import FeatureLearning
 from training.loss import marginal_loss, taught_loss
 from training.network import Network
 from training.optimization import new_optimizer, new_schedule
@@ -29,6 +31,7 @@ class Learner:
     averages: AveragedWeights | None
     teachers: Teachers | None
     teachers_share: float
+    features: FeatureLearning | None
     device: torch.device
     bfloat16: bool
     gradient_norm_limit: float
@@ -46,17 +49,27 @@ class Learner:
         self.network.train()
         ids, mask = batch.ids.to(self.device), batch.mask.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            logits = self.network(input_ids=ids, attention_mask=mask).logits
+            output = self.network(
+                input_ids=ids,
+                attention_mask=mask,
+                output_hidden_states=self._learns_features(step),
+            )
+        logits = output.logits.float()
         allowed, targets = batch.allowed.to(self.device), self._targets(batch, ids, mask)
         if targets is None:
-            loss = marginal_loss(logits.float(), allowed)
+            loss = marginal_loss(logits, allowed)
         else:
-            loss = taught_loss(logits.float(), allowed, targets, self.teachers_share)
+            labels = targets[..., : len(LABELS)]
+            loss = taught_loss(logits, allowed, labels, self.teachers_share)
+            if self.features and output.hidden_states and targets.shape[-1] > len(LABELS):
+                loss = loss + self.features.loss(output.hidden_states, targets, step)
         loss.backward()  # type: ignore[no-untyped-call]  # torch annotates it only in part
         nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_norm_limit)
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
+        if self._learns_features(step) and self.features:
+            self.features.step()
         if self.averages:
             self.averages.update(step)
         return loss.item()
@@ -78,6 +91,9 @@ class Learner:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 
+    def _learns_features(self, step: int) -> bool:
+        return self.features is not None and self.features.weight(step) > 0
+
     def _targets(self, batch: Batch, ids: Tensor, mask: Tensor) -> Tensor | None:
         """What teachers say of a batch: those that are here, else those that were asked before."""
         if self.teachers:
@@ -90,6 +106,7 @@ class Learner:
             "optimizer": self.optimizer,
             "schedule": self.schedule,
             "averages": self.averages,
+            "features": self.features,
         }
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -114,6 +131,9 @@ def new_learner(network: Network, recipe: Recipe, steps: int) -> Learner:
         if recipe.teachers
         else None,
         recipe.teachers_share,
+        FeatureLearning(network.config.hidden_size, recipe.features_share, steps, device)
+        if recipe.features_share
+        else None,
         device,
         recipe.bfloat16,
         recipe.gradient_norm_limit,

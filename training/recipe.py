@@ -35,6 +35,7 @@ class Recipe:
     teachers: tuple[str, ...] = ()  # folders of checkpoints whose mean is learned too
     answers: tuple[str, ...] = ()  # files of what teachers answered before, in their place
     teachers_share: float = 0.5  # of the loss, [0, 1]; the rest is the annotation's
+    features_share: float = 0.0  # weight of the teacher's features at the start, beside the loss
     patience: int = 0  # epochs without a better mean dev F1 that end the run; 0: none ever do
     seed: int = 20240607
     bfloat16: bool = False  # matrix products only; weights and sums stay float32
@@ -61,7 +62,7 @@ _RANGES: Mapping[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
     "at least 0 and below 1": (lambda x: 0 <= x < 1, ("average_decay",)),
     "at least 0": (
         lambda x: 0 <= x < math.inf,
-        ("learning_rate", "new_parameter_factor", "weight_decay", "patience"),
+        ("learning_rate", "new_parameter_factor", "weight_decay", "features_share", "patience"),
     ),
     "above 0": (lambda x: 0 < x < math.inf, ("gradient_norm_limit",)),
 }

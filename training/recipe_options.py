@@ -81,6 +81,13 @@ def recipe_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--teachers-share", type=float, help="of the loss; default: a half")
     parser.add_argument(
+        "--features-share",
+        type=float,
+        metavar="WEIGHT",
+        help="of the features in --answers (`ask --features`) beside the loss, at the start; it"
+        " falls to 0 before the end; 0.3 for one; default: 0",
+    )
+    parser.add_argument(
         "--patience",
         type=int,
         metavar="EPOCHS",

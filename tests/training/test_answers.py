@@ -11,7 +11,8 @@ import torch
 from tokenizers import Tokenizer
 
 from training.__main__ import main
-from training.answers import Answers, AnswersInvalid, ask
+from training.answers import Answers, AnswersInvalid
+from training.asking import Question, ask
 from training.batches import collate, encode, join
 from training.casing import EncoderInvalid
 from training.checkpoint import load_record
@@ -47,7 +48,7 @@ def said(teachers: list[str], tokenizer: Tokenizer, text: str) -> np.ndarray:
 def test_each_answer_is_what_the_teachers_say_of_the_text(
     teachers: list[str], tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
-    asked = ask([corpus(*TEXTS), corpus(TEXTS[0])], teachers, most_tokens=64)
+    asked = ask([corpus(*TEXTS), corpus(TEXTS[0])], teachers, Question(64))
     asked.write(tmp_path / "kept" / "answers.safetensors")
     answers = Answers.load(tmp_path / "kept" / "answers.safetensors")
     assert len(answers.by_digest) == len(TEXTS)
@@ -60,15 +61,15 @@ def test_each_answer_is_what_the_teachers_say_of_the_text(
 
 def test_teachers_are_not_asked_about_texts_that_they_cannot_read(teachers: list[str]) -> None:
     with pytest.raises(EncoderInvalid, match="--most-tokens 257: this encoder reads at most 256"):
-        ask([corpus(*TEXTS)], teachers, most_tokens=257)
+        ask([corpus(*TEXTS)], teachers, Question(257))
 
 
 def test_of_several_files_the_last_that_knows_a_text_is_right(
     teachers: list[str], tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     older, newer = tmp_path / "older", tmp_path / "newer"
-    ask([corpus(*TEXTS[:2])], teachers[:1], most_tokens=64).write(older)
-    ask([corpus(*TEXTS[1:3])], teachers[1:], most_tokens=64).write(newer)
+    ask([corpus(*TEXTS[:2])], teachers[:1], Question(64)).write(older)
+    ask([corpus(*TEXTS[1:3])], teachers[1:], Question(64)).write(newer)
     answers = Answers.load(older, newer)
     assert answers.teachers == ("train teacher 0", "train teacher 1")
     assert answers.sha256 == f"{Answers.load(older).sha256} {Answers.load(newer).sha256}"
@@ -83,7 +84,7 @@ def test_files_of_answers_about_unlike_tokens_are_refused(
     teachers: list[str], tmp_path: Path
 ) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    asked = ask([corpus("Bob")], teachers, most_tokens=64)
+    asked = ask([corpus("Bob")], teachers, Question(64))
     asked.write(one)
     replace(asked, vocabulary="another").write(other)
     with pytest.raises(AnswersInvalid, match=f"{other}: answers about other tokens than"):
@@ -93,7 +94,7 @@ def test_files_of_answers_about_unlike_tokens_are_refused(
 def test_a_passage_keeps_the_answers_to_its_sentences(
     teachers: list[str], tokenizer: Tokenizer
 ) -> None:
-    answers = ask([corpus(*TEXTS)], teachers, most_tokens=64)
+    answers = ask([corpus(*TEXTS)], teachers, Question(64))
     [answered] = answers.beside([corpus(TEXTS[0], "Bob 2", TEXTS[1], "", TEXTS[2])])
     passage = answered.examples[0]
     for example in answered.examples[1:]:
@@ -114,7 +115,7 @@ def test_a_passage_keeps_the_answers_to_its_sentences(
 def test_a_batch_has_targets_where_there_are_answers(
     teachers: list[str], tokenizer: Tokenizer
 ) -> None:
-    answers = ask([corpus(TEXTS[0])], teachers, most_tokens=64)
+    answers = ask([corpus(TEXTS[0])], teachers, Question(64))
     [answered] = answers.beside([corpus("Bob", TEXTS[0])])
     encoded = [encode(example, tokenizer, 6) for example in answered.examples]
     targets = collate(encoded).targets
@@ -125,7 +126,7 @@ def test_a_batch_has_targets_where_there_are_answers(
 
 def test_a_sentence_with_other_names_has_no_answer(teachers: list[str], data: Path) -> None:
     source = find_sets(data, ["wikigold"])[0]
-    answers = ask([read_corpus(data, source, "train")], teachers, most_tokens=64)
+    answers = ask([read_corpus(data, source, "train")], teachers, Question(64))
     [answered] = answers.beside([read_corpus(data, source, "train")])
     mentions, rng = mentions_of(answered.examples), random.Random(1)  # noqa: S311 - no secret
     changed = 0
@@ -183,7 +184,7 @@ def test_bare_text_that_nobody_was_asked_about_is_refused(
     answers: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ask([corpus("Bob")], teachers, most_tokens=64).write(answers)
+    ask([corpus("Bob")], teachers, Question(64)).write(answers)
     add_bare_set(data)
     assert run_fine_tune(encoder, data, tmp_path / "student", answers) == 1
     error = capsys.readouterr().err
@@ -198,7 +199,7 @@ def test_answers_about_other_tokens_are_refused(
     answers: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    replace(ask([corpus("Bob")], teachers, most_tokens=64), vocabulary="another").write(answers)
+    replace(ask([corpus("Bob")], teachers, Question(64)), vocabulary="another").write(answers)
     assert run_fine_tune(encoder, data, tmp_path / "student", answers) == 1
     assert "answers about other tokens than this encoder's" in capsys.readouterr().err
 

@@ -10,7 +10,9 @@ from tokenizers import Tokenizer
 
 from tests.training.test_answers import TEXTS, corpus, said
 from training.__main__ import main
-from training.answers import Answers, AnswersInvalid, ask, mix
+from training.answer_mixing import mix
+from training.answers import Answers, AnswersInvalid
+from training.asking import Question, ask
 
 HANDLE = re.compile(r"@\s?\w+")
 
@@ -23,7 +25,7 @@ def answer_of(answers: Answers, text: str) -> np.ndarray:
 
 def test_what_matches_is_not_kept(teachers: list[str], tokenizer: Tokenizer) -> None:
     text = "Tim @ apple in @new Seoul"
-    answer = answer_of(ask([corpus(text)], teachers, most_tokens=64, unasked=HANDLE), text)
+    answer = answer_of(ask([corpus(text)], teachers, Question(64, HANDLE)), text)
     encoding = tokenizer.encode(text, add_special_tokens=False)
     handles = [start in range(4, 11) or start in range(15, 19) for start, _ in encoding.offsets]
     assert 0 < sum(handles) < len(handles)
@@ -40,8 +42,8 @@ def test_a_mean_weighs_who_speaks(
 ) -> None:
     text, alone = "Tim Cook @ apple", TEXTS[1]
     first, second, mixed = (tmp_path / name for name in ("first", "second", "mixed"))
-    ask([corpus(text, alone)], teachers[:1], most_tokens=64, unasked=HANDLE).write(first)
-    ask([corpus(text)], teachers[1:], most_tokens=64).write(second)
+    ask([corpus(text, alone)], teachers[:1], Question(64, HANDLE)).write(first)
+    ask([corpus(text)], teachers[1:], Question(64)).write(second)
     weighed = ["--weights", "3", "1", "--into", str(mixed)]
     assert main(["mix", str(first), str(second), *weighed]) == 0
     answers = Answers.load(mixed)
@@ -57,9 +59,7 @@ def test_a_mean_weighs_who_speaks(
 
 
 def test_without_weights_all_count_alike_and_silence_stays(teachers: list[str]) -> None:
-    parts = [
-        ask([corpus("Tim @ apple")], [one], most_tokens=64, unasked=HANDLE) for one in teachers
-    ]
+    parts = [ask([corpus("Tim @ apple")], [one], Question(64, HANDLE)) for one in teachers]
     mean = answer_of(mix(parts, [1.0, 1.0]), "Tim @ apple")
     expected = sum(answer_of(part, "Tim @ apple").astype(np.float32) for part in parts) / 2
     np.testing.assert_allclose(mean, expected, atol=1e-3)
@@ -69,7 +69,7 @@ def test_without_weights_all_count_alike_and_silence_stays(teachers: list[str]) 
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [1.0, -1.0], [1.0, float("nan")]])
 def test_weights_that_weigh_nothing_are_refused(teachers: list[str], weights: list[float]) -> None:
-    part = ask([corpus("Bob")], teachers, most_tokens=64)
+    part = ask([corpus("Bob")], teachers, Question(64))
     with pytest.raises(AnswersInvalid, match="2 files of answers: give one number above 0"):
         mix([part, part], weights)
 
@@ -77,11 +77,11 @@ def test_weights_that_weigh_nothing_are_refused(teachers: list[str], weights: li
 def test_answers_that_do_not_fit_together_are_refused(
     teachers: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    part = ask([corpus(TEXTS[0])], teachers, most_tokens=64)
+    part = ask([corpus(TEXTS[0])], teachers, Question(64))
     with pytest.raises(AnswersInvalid, match="answers about unlike tokens"):
         mix([part, replace(part, vocabulary="another")], [1.0, 1.0])
     part.write(tmp_path / "whole")
-    ask([corpus(TEXTS[0])], teachers, most_tokens=4).write(tmp_path / "cut")
+    ask([corpus(TEXTS[0])], teachers, Question(4)).write(tmp_path / "cut")
     command = ["mix", str(tmp_path / "whole"), str(tmp_path / "cut"), "--into", str(tmp_path / "m")]
     assert main(command) == 1
     assert "ask all teachers with the same --most-tokens" in capsys.readouterr().err

@@ -1,0 +1,145 @@
+"""Asking: teachers are asked about every text of some sets, and what they say is kept."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+from tqdm import tqdm
+
+from training.answers import Answers, AnswersInvalid, digest_of
+from training.checkpoint import load_record, load_tokenizer
+from training.data import Answer, Corpus
+from training.distillation import Teachers
+from training.features import FeatureBasis, feature_layers
+from training.network import check_length
+from training.recognition import pad
+
+_TOKENS_AT_A_TIME = 4096
+_TEXTS_FOR_BASIS = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What teachers are asked of a text."""
+
+    most_tokens: int  # of it; the rest is cut off, as in training
+    unasked: re.Pattern[str] | None = None  # what is said of tokens within a match is not kept
+    features: bool = False  # keep what the teacher holds of each token; there must be one alone
+
+
+def ask(
+    corpora: Sequence[Corpus],
+    folders: Sequence[str],
+    question: Question,
+    *,
+    bfloat16: bool = False,
+    device: str = "cpu",
+) -> Answers:
+    """Asks teachers about every text.
+
+    Args:
+        corpora: the train splits.
+        folders: checkpoints of the teachers, all of one vocabulary.
+        question: what they are asked.
+        bfloat16: multiply in it.
+        device: where the teachers are asked.
+
+    Raises:
+        AnswersInvalid: features of several teachers at once, or of no tokens, are asked for.
+        CheckpointInvalid: a folder is not a checkpoint.
+        EncoderInvalid: a teacher reads no texts so long.
+    """
+    if question.features and len(folders) > 1:
+        raise AnswersInvalid(
+            "features are of one teacher: ask it alone, the others apart, and `mix` their answers"
+        )
+    teachers = Teachers.load(folders, torch.device(device), bfloat16=bfloat16)
+    for network in teachers.networks:
+        check_length(network, question.most_tokens)
+    tokenizer = load_tokenizer(Path(folders[0]))
+    texts = list(dict.fromkeys(e.text for corpus in corpora for e in corpus.examples))
+    basis = _basis(teachers, texts, tokenizer, question.most_tokens) if question.features else None
+    by_digest: dict[bytes, Answer] = {}
+    with tqdm(total=len(texts), unit="text", mininterval=5.0) as progress:
+        for batch in _batches(texts, tokenizer, question.most_tokens):
+            ids, mask = _padded(batch)
+            rows = _answers(teachers, ids, mask, basis).cpu().numpy().astype(np.float16)
+            for row, (text, row_ids, offsets) in zip(rows, batch, strict=True):
+                ends = len(row_ids) - 1
+                by_digest[digest_of(text)] = answer = row[1:ends].copy()
+                if question.unasked:
+                    answer[_within(question.unasked, text, offsets[1:ends])] = 0
+            progress.update(len(batch))
+    return Answers(
+        tuple(load_record(Path(folder)).command for folder in folders),
+        teachers.vocabulary,
+        by_digest,
+        features=basis.digest if basis else "",
+    )
+
+
+def _answers(teachers: Teachers, ids: Tensor, mask: Tensor, basis: FeatureBasis | None) -> Tensor:
+    if basis is None:
+        return teachers.targets(ids, mask)
+    targets, hidden_states = teachers.states(ids, mask)
+    return torch.cat([targets, basis.project(feature_layers(hidden_states))], -1)
+
+
+def _basis(
+    teachers: Teachers, texts: Sequence[str], tokenizer: Tokenizer, most_tokens: int
+) -> FeatureBasis:
+    """Found on texts that lie evenly among all."""
+    sample = texts[:: max(1, len(texts) // _TEXTS_FOR_BASIS)]
+    parts: list[list[Tensor]] = []
+    for batch in _batches(sample, tokenizer, most_tokens):
+        ids, mask = _padded(batch)
+        _, hidden_states = teachers.states(ids, mask)
+        inner = mask.bool()
+        inner[:, 0] = False  # and the last of each text: special tokens
+        inner[torch.arange(len(mask)), mask.sum(-1) - 1] = False
+        inner = inner.to(hidden_states[0].device)
+        parts.append([layer[inner] for layer in feature_layers(hidden_states)])
+    layers = [torch.cat(layer) for layer in zip(*parts, strict=True)]
+    if not layers or not len(layers[0]):
+        raise AnswersInvalid("features: there is no text to take them from")
+    return FeatureBasis.fit(layers)
+
+
+def _padded(batch: Sequence["_Encoded"]) -> tuple[Tensor, Tensor]:
+    ids, mask = pad([row for _, row, _ in batch])
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def _within(
+    pattern: re.Pattern[str], text: str, offsets: Sequence[tuple[int, int]]
+) -> NDArray[np.bool_]:
+    matched = np.zeros(len(text) + 1, bool)
+    for match in pattern.finditer(text):
+        matched[match.start() : match.end()] = True
+    return np.array([matched[start:end].any() for start, end in offsets], bool)
+
+
+_Encoded = tuple[str, NDArray[np.int64], list[tuple[int, int]]]
+
+
+def _batches(
+    texts: Sequence[str], tokenizer: Tokenizer, most_tokens: int
+) -> Iterator[list[_Encoded]]:
+    encoded = [
+        (text, np.array(encoding.ids[:most_tokens], np.int64), encoding.offsets)
+        for text, encoding in zip(texts, tokenizer.encode_batch(list(texts)), strict=True)
+    ]
+    batch: list[_Encoded] = []
+    for entry in sorted(encoded, key=lambda entry: len(entry[1]), reverse=True):
+        if batch and (len(batch) + 1) * len(batch[0][1]) > _TOKENS_AT_A_TIME:
+            yield batch
+            batch = []
+        batch.append(entry)
+    if batch:
+        yield batch
