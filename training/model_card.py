@@ -81,7 +81,7 @@ training. {unlabelled}Trained by
 
     {command}
 
-{epochs} epochs, {steps:,} steps, batches of {batch_size}, AdamW with learning rate
+{epochs}, {steps:,} steps, batches of {batch_size}, AdamW with learning rate
 {learning_rate:g}, seed {seed}, matrix products in {precision}, {duration_s:,.0f} s.{origin}
 
 ## Limits
@@ -136,6 +136,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         thresholds="\n".join(_threshold_rows(manifest)),
         data="\n".join(_data_row(entry) for entry in manifest["data"]),
         unlabelled=_unlabelled(manifest),
+        epochs="1 epoch" if training["epochs"] == 1 else f"{training['epochs']} epochs",
         **{key: training[key] for key in _TRAINING_KEYS},
         restored=_restored(training.get("restored_from", "")),
         temperature=_temperature(training),
@@ -147,7 +148,6 @@ def model_card(manifest: Mapping[str, Any]) -> str:
 
 _TRAINING_KEYS = (
     "command",
-    "epochs",
     "steps",
     "batch_size",
     "learning_rate",

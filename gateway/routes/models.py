@@ -19,7 +19,7 @@ _MODEL: Final = {
     "live_version": "7",
     "versions": [
         {
-            "version": "7",
+            "version": "8",
             "state": "READY",
             "detail": "",
             "live": True,
