@@ -75,7 +75,8 @@ def _mean(weights: Sequence[Tensor]) -> Tensor:
 
 def _record(records: Sequence[TrainingRecord]) -> TrainingRecord:
     """The first run's, with what the others add."""
-    data = {entry.set: entry for record in records for entry in record.data}
+    # A set of which runs read unlike files is named once for each file.
+    data = {(entry.set, entry.sha256): entry for record in records for entry in record.data}
     teachers = dict.fromkeys(teacher for record in records for teacher in record.teachers)
     runs = " ".join(f"RUN{i}" for i in range(1, len(records) + 1))
     return replace(

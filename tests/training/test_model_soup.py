@@ -38,7 +38,8 @@ def runs(
         for weight in network.classifier.parameters():
             weight.div_(4)
     other = TrainedOn("wikigold", "CC-BY-4.0", "2" * 64, 1_000)
-    second = replace(record, command="train 1", data=(*record.data, other))
+    part = replace(record.data[0], sha256="3" * 64, examples=7)
+    second = replace(record, command="train 1", data=(*record.data, part, other))
     second = replace(second, outside_shift=0.5, temperature=4.0)
     save(tmp_path / "1", network, tokenizer, second)
     return [tmp_path / "0", tmp_path / "1"]
@@ -64,7 +65,11 @@ def test_the_record_names_every_run_and_all_data(runs: list[Path], tmp_path: Pat
     record = load_record(tmp_path / "mean")
     assert record.averaged == ("train 0", "train 1")
     assert record.command == "python -m training average RUN1 RUN2 --run RUN"
-    assert [entry.set for entry in record.data] == ["uner_en_ewt", "wikigold"]
+    assert [(entry.set, entry.sha256[0]) for entry in record.data] == [
+        ("uner_en_ewt", load_record(runs[0]).data[0].sha256[0]),
+        ("uner_en_ewt", "3"),
+        ("wikigold", "2"),
+    ]
     assert record.teachers == ("train t",)
     assert (record.outside_shift, record.temperature) == (0.0, 1.0)
 
