@@ -40,7 +40,8 @@ class Door:
         admin: what routes ask that change which models are served.
 
     Raises:
-        CredentialInvalid: the keys file cannot be used, or a package is missing.
+        CredentialInvalid: the keys file or the address of Redis cannot be used, or a package is
+            missing.
     """
 
     def __init__(self, settings: GatewaySettings, client: InferenceClient) -> None:
@@ -127,7 +128,14 @@ def _ledger(settings: GatewaySettings) -> Ledger:
         raise _missing("GATEWAY_REDIS_URL", error) from None
     # The request's own time, and that of its body, and some: only streams need a renewal.
     lease_s = settings.request_timeout_ms / _MS_PER_S + 2 * settings.body_timeout_s
-    return RedisLedger(settings.redis_url.get_secret_value(), lease_s)
+    try:
+        return RedisLedger(settings.redis_url.get_secret_value(), lease_s)
+    except (TypeError, ValueError):
+        # Not what the client says of it: the address may hold a password.
+        raise CredentialInvalid(
+            "GATEWAY_REDIS_URL: an option after the ? is none of the Redis client's, or has a value"
+            " that it cannot have: correct it, or leave it out"
+        ) from None
 
 
 def _missing(variable: str, error: ModuleNotFoundError) -> CredentialInvalid:

@@ -90,6 +90,10 @@ class RedisLedger:
         url: such as `redis://:password@host:6379/0`; `rediss://` for TLS.
         lease_s: time after which a running request is given up for lost, unless it is renewed.
         clock: monotonic seconds.
+
+    Raises:
+        TypeError, ValueError: the address has an option that there is not, or with a value that it
+            cannot have.
     """
 
     def __init__(
@@ -103,6 +107,8 @@ class RedisLedger:
             retry=Retry(NoBackoff(), 0),
             decode_responses=True,
         )
+        # It connects to nothing; an unknown option would else break each request.
+        self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         self._take: Final = self._redis.register_script(_TAKE)
         self._enter: Final = self._redis.register_script(_ENTER)
         self._extend: Final = self._redis.register_script(_RENEW)

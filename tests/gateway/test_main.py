@@ -89,6 +89,23 @@ async def test_bad_settings_are_one_line_each_and_exit_2(start: Start) -> None:
     assert [line.split(":")[0] for line in lines] == ["GATEWAY_PORT", "GATEWAY_DRAIN_TIMEOUT_S"]
 
 
+@pytest.mark.parametrize("option", ["dbb=1", "db=first"])
+async def test_an_option_that_redis_has_not_is_said_at_the_start(start: Start, option: str) -> None:
+    process = await start(
+        GATEWAY_REDIS_URL=f"redis://:hush@localhost/?{option}", GATEWAY_LIMIT_TEXTS_PER_S="5"
+    )
+    try:
+        async with asyncio.timeout(_LIMIT_S):
+            _, stderr = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode == 2
+    assert b"GATEWAY_REDIS_URL: an option after the ?" in stderr
+    assert b"Traceback" not in stderr
+    assert b"hush" not in stderr
+
+
 async def test_a_port_that_is_taken_is_one_line_and_exit_1(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
