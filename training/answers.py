@@ -39,9 +39,7 @@ class Answers:
     vocabulary: str  # digest of the tokenizer
     by_digest: dict[bytes, Answer]
     sha256: str = ""  # of each file
-    features: str = (
-        ""  # digest of the directions that features were taken in; empty: there are none
-    )
+    features: str = ""  # digest of the directions that they were taken in; empty: there are none
 
     @classmethod
     def load(cls, first: Path, *more: Path) -> Self:

@@ -23,6 +23,8 @@ from training.recognition import pad
 _TOKENS_AT_A_TIME = 4096
 _TEXTS_FOR_BASIS = 1500
 
+_Encoded = tuple[str, NDArray[np.int64], list[tuple[int, int]]]  # text, ids, offsets
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -111,7 +113,7 @@ def _basis(
     return FeatureBasis.fit(layers)
 
 
-def _padded(batch: Sequence["_Encoded"]) -> tuple[Tensor, Tensor]:
+def _padded(batch: Sequence[_Encoded]) -> tuple[Tensor, Tensor]:
     ids, mask = pad([row for _, row, _ in batch])
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
@@ -123,9 +125,6 @@ def _within(
     for match in pattern.finditer(text):
         matched[match.start() : match.end()] = True
     return np.array([matched[start:end].any() for start, end in offsets], bool)
-
-
-_Encoded = tuple[str, NDArray[np.int64], list[tuple[int, int]]]
 
 
 def _batches(

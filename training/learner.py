@@ -47,12 +47,13 @@ class Learner:
             The loss before the step.
         """
         self.network.train()
+        features = self.features if self.features and self.features.weight(step) else None
         ids, mask = batch.ids.to(self.device), batch.mask.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             output = self.network(
                 input_ids=ids,
                 attention_mask=mask,
-                output_hidden_states=self._learns_features(step),
+                output_hidden_states=features is not None,
             )
         logits = output.logits.float()
         allowed, targets = batch.allowed.to(self.device), self._targets(batch, ids, mask)
@@ -61,15 +62,15 @@ class Learner:
         else:
             labels = targets[..., : len(LABELS)]
             loss = taught_loss(logits, allowed, labels, self.teachers_share)
-            if self.features and output.hidden_states and targets.shape[-1] > len(LABELS):
-                loss = loss + self.features.loss(output.hidden_states, targets, step)
+            if features and targets.shape[-1] > len(LABELS):
+                loss = loss + features.loss(output.hidden_states, targets, step)
         loss.backward()  # type: ignore[no-untyped-call]  # torch annotates it only in part
         nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_norm_limit)
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
-        if self._learns_features(step) and self.features:
-            self.features.step()
+        if features:
+            features.step()
         if self.averages:
             self.averages.update(step)
         return loss.item()
@@ -90,9 +91,6 @@ class Learner:
         """
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-
-    def _learns_features(self, step: int) -> bool:
-        return self.features is not None and self.features.weight(step) > 0
 
     def _targets(self, batch: Batch, ids: Tensor, mask: Tensor) -> Tensor | None:
         """What teachers say of a batch: those that are here, else those that were asked before."""
