@@ -16,7 +16,7 @@ from gateway.wire import model_answer, models_answer
 
 _MODEL: Final = {
     "name": "ner-en",
-    "live_version": "7",
+    "live_version": "8",
     "versions": [
         {
             "version": "8",
