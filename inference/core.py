@@ -1,5 +1,6 @@
 """The records that the parts of the inference service pass to each other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -54,6 +55,7 @@ class TokenizedText:
     spans: list[tuple[int, int]]  # code points [start, end) of each token
     word_starts: list[int]  # index of each word's first token, ascending
     windows: list[Window]  # empty when the text holds no token (white space, control characters)
+    line_starts: Sequence[int] = ()  # tokens before which an entity ends, ascending, not the first
 
     @property
     def tokens(self) -> int:

@@ -11,8 +11,9 @@ Viterbi's (1967), with transitions that are either free or forbidden.
 """
 
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -76,18 +77,31 @@ class Decoder:
         if aggregation is Aggregation.NONE:
             return self._tokens(tokenized, tokens)
         units = _units(tokenized, tokens, aggregation)
-        return self._entities(tokenized, units, self._best_path(units))
+        lines = units.lines(tokenized)
+        return self._entities(tokenized, units, self._path(units, lines), lines)
 
-    def _best_path(self, units: "_Units") -> list[int]:
-        """The most probable legal label of each unit."""
+    def _path(self, units: "_Units", lines: frozenset[int]) -> list[int]:
+        """The most probable legal label of each unit, in each line by itself."""
         best = units.scores.argmax(axis=1).tolist()
-        path = [best[row] for row in units.rows]
+        path: list[int] = [best[row] for row in units.rows]
+        borders = pairwise([0, *sorted(lines), len(path)])
+        return [*chain.from_iterable(self._legal(units, path[a:b], a) for a, b in borders)]
+
+    def _legal(self, units: "_Units", path: list[int], first: int) -> list[int]:
+        """The most probable legal labels of a line, given the best of each unit from the first."""
         allowed = self._allowed
         if self._may_start[path[0]] and all(allowed[a][b] for a, b in pairwise(path)):
             return path
-        return _search(units.scores[units.rows], np.array(allowed), np.array(self._may_start))
+        scores = units.scores[units.rows[first : first + len(path)]]
+        return _search(scores, np.array(allowed), np.array(self._may_start))
 
-    def _entities(self, tokenized: TokenizedText, units: "_Units", path: list[int]) -> list[Entity]:
+    def _entities(
+        self,
+        tokenized: TokenizedText,
+        units: "_Units",
+        path: list[int],
+        lines: frozenset[int],
+    ) -> list[Entity]:
         outside = self._outside
         named = [unit for unit, label in enumerate(path) if label != outside]
         if not named:
@@ -99,7 +113,8 @@ class Decoder:
         for here, unit in enumerate(named):
             tag = self._tags[path[unit]]
             following = self._tags[path[unit + 1]] if unit + 1 < len(path) else None
-            if following and following.label == tag.label and not following.begins:
+            goes_on = following and following.label == tag.label and not following.begins
+            if goes_on and unit + 1 not in lines:
                 continue
             span = _span(tokenized, units.starts, named[first], unit)
             if span.start < span.stop:
@@ -131,6 +146,12 @@ class _Units(NamedTuple):
     scores: NDArray[np.float32]
     rows: Sequence[int]  # the row that speaks for each unit
     starts: Sequence[int]  # first token of each unit
+
+    def lines(self, tokenized: TokenizedText) -> frozenset[int]:
+        """The units before which an entity ends, for a line begins anew there."""
+        units = {bisect_left(self.starts, token) for token in tokenized.line_starts}
+        # Where a tokenizer takes a text for one word no other begins after it.
+        return frozenset(units - {len(self.starts)})
 
 
 def _search(

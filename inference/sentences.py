@@ -1,4 +1,4 @@
-"""Where sentences begin.
+"""Where sentences begin, and lines that begin anew.
 
 Rules, not a model. A sentence ends
   - at a full stop, question or exclamation mark, and what closes a quotation after it, when white
@@ -6,6 +6,9 @@ Rules, not a model. A sentence ends
   - at a full-width mark;
   - at a line break, unless a lower-case letter follows or the break only wraps a paragraph.
 Where the rules are wrong a name loses some context; no name is lost.
+
+A line begins anew after a break that ends a sentence, and after an empty line. No name stands
+across such a break, whatever the model makes of the words on both sides, which it does not see.
 
 Every pattern here takes time linear in the text: a run of marks or white space is scanned once.
 """
@@ -20,6 +23,7 @@ _END = re.compile(
     r"""|(?P<break>[\n\r\u2028\u2029])\s*+"""
 )
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\u2028\u2029]")
+_LINE_BREAKS = re.compile(r"[\n\r\u2028\u2029]\s*+")
 # Widths, in characters, at which mail programs and editors wrap lines.
 _NARROWEST_WRAP, _WIDEST_WRAP = 60, 100
 # Words whose full stop seldom ends a sentence; single letters are treated like them.
@@ -50,6 +54,42 @@ def sentence_starts(text: str) -> Iterator[int]:
             goes_on = end.start() in wraps
         if not (goes_on or (text[start].islower() and (end["mark"] or end["break"]))):
             yield start
+
+
+def line_starts(text: str) -> list[int]:
+    """Where each line begins that does not go on with the one before.
+
+    Args:
+        text: any text.
+
+    Returns:
+        Code points, ascending, each of a character that is no white space.
+    """
+    if not _LINE_BREAK.search(text):
+        return []
+    wraps = _wraps(text)
+    starts = []
+    for white in _LINE_BREAKS.finditer(text):
+        line_break, start = white.span()
+        if start == len(text):
+            break
+        goes_on = text[start].islower() or line_break in wraps or _ends_open(text, line_break)
+        if not goes_on or _has_empty_line(text, white):
+            starts.append(start)
+    return starts
+
+
+def _has_empty_line(text: str, white: re.Match[str]) -> bool:
+    first = _LINE_BREAK.match(text, white.start())
+    return bool(first and _LINE_BREAK.search(text, first.end(), white.end()))
+
+
+def _ends_open(text: str, line_break: int) -> bool:
+    """Whether the last word of a line is an abbreviation."""
+    end = line_break
+    while end and text[end - 1].isspace():
+        end -= 1
+    return end > 0 and text[end - 1] == "." and _is_abbreviation(text, end - 1)
 
 
 def _is_abbreviation(text: str, full_stop: int) -> bool:

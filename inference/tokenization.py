@@ -1,6 +1,7 @@
 """Text to tokens that know their characters, in windows that fit the model."""
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -11,7 +12,7 @@ from tokenizers import Tokenizer as RustTokenizer
 
 from inference.core import TokenizedText, Window
 from inference.errors import ModelInvalid
-from inference.sentences import sentence_starts
+from inference.sentences import line_starts, sentence_starts
 from inference.windows import Cut, cut
 
 # Half a window is the most that neighbours may share; an eighth leaves each owned token of a
@@ -105,7 +106,8 @@ class Tokenizer:
                 lambda i: words[i] != words[i - 1],
             )
         ]
-        return TokenizedText(text, spans, word_starts, windows)
+        anew = _tokens_at(line_starts(text), spans)
+        return TokenizedText(text, spans, word_starts, windows, anew)
 
     def _window(self, ids: list[int], one: Cut) -> Window:
         shift = len(self._prefix) - one.start
@@ -116,14 +118,20 @@ class Tokenizer:
 
     def _borders(self, text: str, spans: list[tuple[int, int]]) -> list[int]:
         """The first token of each part that is cut by itself, and the end of the last."""
-        borders = [0]
-        if len(spans) > self._capacity:
-            for start in sentence_starts(text):
-                # By ends: some tokenizers count the space before a word to it.
-                token = bisect_right(spans, start, lo=borders[-1], key=itemgetter(1))
-                if borders[-1] < token < len(spans):
-                    borders.append(token)
-        return [*borders, len(spans)]
+        fits = len(spans) <= self._capacity
+        inner = [] if fits else _tokens_at(sentence_starts(text), spans)
+        return [0, *inner, len(spans)]
+
+
+def _tokens_at(places: Iterable[int], spans: list[tuple[int, int]]) -> list[int]:
+    """The tokens at or after some characters, each once, without the first of the text."""
+    tokens: list[int] = []
+    for place in places:
+        # By ends: some tokenizers count the space before a word to it.
+        token = bisect_right(spans, place, lo=tokens[-1] if tokens else 0, key=itemgetter(1))
+        if (tokens[-1] if tokens else 0) < token < len(spans):
+            tokens.append(token)
+    return tokens
 
 
 def _special_ids(tokenizer: RustTokenizer) -> tuple[list[int], list[int]]:

@@ -76,6 +76,14 @@ def test_a_document_without_sentences_loses_nothing_at_the_edges_of_its_windows(
         assert agreement(*of_part) >= _AGREEMENT_OF_A_TENTH, f"tenth {part}"
 
 
+def test_names_on_lines_that_follow_each_other_stay_apart(http: httpx.Client) -> None:
+    """A text that fits is seen whole, and the model sees no line breaks."""
+    lines = ["Thanks,", "Phillip", "Mery, this sounds better"]
+    in_lines = entities(http, "\n".join(lines))
+    assert [(e.text, e.label) for e in in_lines] == [("Phillip", "PER"), ("Mery", "PER")]
+    assert [e.text for e in entities(http, " ".join(lines))] == ["Phillip Mery"]
+
+
 def test_an_answer_does_not_depend_on_what_it_is_batched_with(
     http: httpx.Client, alone: dict[str, list[Found]]
 ) -> None:

@@ -1,5 +1,6 @@
 """From label scores to entities."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -62,6 +63,36 @@ def test_two_names_side_by_side_stay_two() -> None:
     text = words_of("Paris Seoul Apple")
     entities = DECODER.decode(text, sure("B-LOC", "B-LOC", "B-ORG"))
     assert found(entities) == [("LOC", "Paris"), ("LOC", "Seoul"), ("ORG", "Apple")]
+
+
+@pytest.mark.parametrize("aggregation", list(Aggregation)[:-1])
+def test_no_name_stands_across_a_line_that_begins_anew(aggregation: Aggregation) -> None:
+    """Whatever the second line began with, its first word begins a name."""
+    one_line = words_of("by Tim Cook Angela Merkel")
+    logits = sure("O", "B-PER", "I-PER", "I-PER", "I-PER")
+    assert found(DECODER.decode(one_line, logits, aggregation)) == [
+        ("PER", "Tim Cook Angela Merkel")
+    ]
+    two_lines = replace(one_line, line_starts=[3])
+    assert found(DECODER.decode(two_lines, logits, aggregation)) == [
+        ("PER", "Tim Cook"),
+        ("PER", "Angela Merkel"),
+    ]
+
+
+def test_lines_are_apart_where_labels_do_not_tell_beginnings() -> None:
+    """In IO one label says both."""
+    text = replace(words_of("Tim Cook Angela"), line_starts=[2])
+    logits = np.zeros((5, 2), dtype=np.float32)
+    logits[:, 1] = CONFIDENT
+    entities = Decoder(["O", "I-PER"]).decode(text, [logits])
+    assert found(entities) == [("PER", "Tim Cook"), ("PER", "Angela")]
+
+
+def test_the_tokens_of_one_word_are_not_taken_apart() -> None:
+    """A tokenizer may take a whole text, line breaks and all, for one word."""
+    text = replace(tokenized("Tim\nCook", [(0, 3), (4, 8)], [0]), line_starts=[1])
+    assert found(DECODER.decode(text, sure("B-PER", "I-PER"))) == [("PER", "Tim\nCook")]
 
 
 def test_an_inside_label_without_a_beginning_is_mended_by_the_best_legal_path() -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from inference.core import Aggregation, Entity, TokenizedText
 from inference.decoding import Decoder
+from inference.sentences import line_starts
 from inference.tokenization import Tokenizer
 from tests import shipped
 from tests.tiny_model import LABELS, WINDOW_TOKENS, rust_tokenizer
@@ -83,6 +84,7 @@ def _check_places(text: str, entities: list[Entity]) -> None:
         assert 0 <= entity.start < entity.end <= len(text)
         assert text[entity.start : entity.end] == entity.text
         assert not entity.text[0].isspace()
+        assert not any(entity.start < start < entity.end for start in line_starts(text))
     for before, after in pairwise(entities):
         assert before.end <= after.start
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.sentences import sentence_starts
+from inference.sentences import line_starts, sentence_starts
 
 _WRAPPED = """\
 The committee met on Tuesday to discuss the opening of an office in New
@@ -58,6 +58,39 @@ def test_a_wrapped_paragraph_is_not_cut_at_its_line_breaks() -> None:
     assert "Angela Merkel" in second
 
 
+def lines(text: str) -> list[str]:
+    """What no name stands across, white space around it left out."""
+    return [text[a:b].strip() for a, b in pairwise([0, *line_starts(text), len(text)])]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "Thanks. \nPhillip\r\nMery, this is better",
+            ["Thanks.", "Phillip", "Mery, this is better"],
+        ),
+        ("\n Tim Cook\n", ["", "Tim Cook"]),
+        ("Thanks. Phillip", ["Thanks. Phillip"]),
+        ("the house of\nlords", ["the house of\nlords"]),
+        ("thanks, phillip\n\nmery", ["thanks, phillip", "mery"]),
+        ("a letter to Mr. \n Smith", ["a letter to Mr. \n Smith"]),
+        ("a letter to Mr.\n\nSmith", ["a letter to Mr.", "Smith"]),
+        ("Tim\u2028Cook\rApple\u2029 Seoul", ["Tim", "Cook", "Apple", "Seoul"]),
+        ("", [""]),
+        (" \n ", [""]),
+    ],
+    ids=ascii,
+)
+def test_a_line_begins_anew_where_a_reader_would_say(text: str, expected: list[str]) -> None:
+    assert lines(text) == expected
+
+
+def test_a_line_of_a_wrapped_paragraph_goes_on() -> None:
+    assert lines(_WRAPPED) == [_WRAPPED]
+    assert lines(f"{_WRAPPED}\n\n{_WRAPPED}") == [_WRAPPED, _WRAPPED]
+
+
 def test_full_width_marks_need_no_space() -> None:
     assert sentences("\u6771\u4eac\u3002\u6b21") == ["\u6771\u4eac\u3002", "\u6b21"]
 
@@ -66,11 +99,19 @@ def test_full_width_marks_need_no_space() -> None:
 def test_starts_ascend_and_stand_at_visible_characters(text: str) -> None:
     starts = list(sentence_starts(text))
     assert starts == sorted(set(starts))
-    assert all(0 < start < len(text) and not text[start].isspace() for start in starts)
+    anew = line_starts(text)
+    assert anew == sorted(set(anew))
+    for start in (*starts, *anew):
+        assert 0 < start < len(text)
+        assert not text[start].isspace()
 
 
-@pytest.mark.parametrize("unit", [".", " ", "\n", ". ", '."', "a.", "!?", "\u3002", "A\n"])
+@pytest.mark.parametrize(
+    "unit", [".", " ", "\n", ". ", '."', "a.", "!?", "\u3002", "A\n", "A.\n", " \n"]
+)
 @pytest.mark.timeout(15)
 def test_no_text_stops_the_service(unit: str) -> None:
     """A pattern that scans a run again from each of its places would take hours here."""
-    assert len(list(sentence_starts(unit * (200_000 // len(unit)) + "x"))) <= 200_000
+    text = unit * (200_000 // len(unit)) + "x"
+    assert len(list(sentence_starts(text))) <= 200_000
+    assert len(line_starts(text)) <= 200_000
