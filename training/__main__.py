@@ -22,6 +22,7 @@ from training.export import ExportFailed
 from training.fine_tune_command import FineTuning, run_fine_tune
 from training.gate import GateRefused
 from training.model_soup import average
+from training.passages_command import run_passages
 from training.publication import PublicationRefused
 from training.published_run import published_run
 from training.quantization_command import run_compare_quantization
@@ -61,6 +62,8 @@ _EXPECTED = (
     TrackingFailed,
     FileNotFoundError,
 )
+# What makes something of the sets themselves.
+_ON_SETS = {"ask": run_ask, "passages": run_passages, "silver": run_silver}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -146,9 +149,8 @@ def _run_on_data(options: argparse.Namespace) -> None:
             commands.run_quantize(place)
         case "search":
             _search(place, options)
-        case "ask" | "silver":
-            ask_teachers = run_ask if options.command == "ask" else run_silver
-            ask_teachers(place, options)
+        case "ask" | "passages" | "silver":
+            _ON_SETS[options.command](place, options)
         case "publish":
             with published_run(options.run, options.from_run, options.from_alias) as run:
                 _publish(replace(place, run=run), options)

@@ -113,7 +113,11 @@ def passages(examples: Sequence[Example], rng: random.Random) -> Iterator[Exampl
         if rng.random() < _PASSAGE_SHARE:
             target = rng.randint(*_PASSAGE_CHARACTERS)
             separator = rng.choice(_SEPARATORS)
-            while i < len(examples) and len(joined.text) + len(examples[i].text) < target:
+            while (
+                i < len(examples)
+                and examples[i].document == joined.document
+                and len(joined.text) + len(examples[i].text) < target
+            ):
                 joined = join(joined, examples[i], separator)
                 i += 1
         yield joined

@@ -63,9 +63,26 @@ def beginning_of(recipe: Recipe) -> Beginning:
     return _model(Path(recipe.begin_with)) if recipe.begin_with else _encoder(recipe.encoder)
 
 
+def encoder_tokenizer(encoder: str) -> Tokenizer:
+    """The tokenizer of a run that begins with an encoder.
+
+    Args:
+        encoder: folder or hub name; empty: the installed package.
+
+    Raises:
+        FileNotFoundError: there is no such encoder.
+        EncoderInvalid: its tokenizer is not an uncased WordPiece.
+    """
+    return cased_tokenizer(cased_vocabulary(_pieces(encoder_folder(encoder))))
+
+
+def _pieces(folder: Path) -> dict[str, int]:
+    return uncased_pieces((folder / TOKENIZER_FILE).read_text("utf-8"))
+
+
 def _encoder(name: str) -> Beginning:
     folder = encoder_folder(name)
-    pieces = uncased_pieces((folder / TOKENIZER_FILE).read_text("utf-8"))
+    pieces = _pieces(folder)
     vocabulary = cased_vocabulary(pieces)
     sha256 = weights_sha256(folder)
     return Beginning(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from training import gate
 from training.ask_command import add_ask_options, add_mix_options
+from training.passages_command import add_passages_options
 from training.recipe_options import recipe_parser
 from training.search_space import DEFAULT_SPACE
 from training.silver_command import add_silver_options
@@ -106,6 +107,9 @@ def parser() -> argparse.ArgumentParser:
     add_mix_options(add("mix", help="the weighted mean of what teachers answered apart"))
     add_silver_options(
         add("silver", parents=[data, asked], help="bare text to a set that teachers have labelled")
+    )
+    add_passages_options(
+        add("passages", parents=[data], help="sets whose texts are consecutive sentences together")
     )
     _add_docred(add("docred", parents=[model], help="files of DocRED to a labelled set"))
     return root

@@ -18,6 +18,7 @@ from training.evaluation_report import (
     measure_in_cases,
 )
 from training.export import Parity, check_parity, export
+from training.passages import SEPARATORS
 from training.quantization import quantize
 from training.recognition import WINDOW_TOKENS, load_recognizer
 
@@ -25,7 +26,6 @@ FLOAT32_FILE = "float32.onnx"
 INT8_FILE = "int8.onnx"
 _WINDOWS_COMPARED = (64, 128, 256, 510)
 _DOCUMENT_WORDS = 5_000
-_SEPARATORS = (("space", " "), ("line", "\n"))
 _INDEPENDENCE_TEXTS = 500
 _INDEPENDENCE_BATCH = 32
 _PARITY_TEXTS = 64
@@ -142,7 +142,7 @@ def run_document_agreement(place: Workplace, model: Path) -> None:
     print("window  words  between  precision  recall      F1")
     for window_tokens in _WINDOWS_COMPARED:
         recognizer = load_recognizer(model, window_tokens, place.threads)
-        for name, separator in _SEPARATORS:
+        for name, separator in SEPARATORS.items():
             a = document_agreement.measure_agreement(recognizer, document, separator)
             q = a.quality
             figures = f"{q.precision:10.2f} {q.recall:7.2f} {q.f1:7.2f}"

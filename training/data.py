@@ -81,6 +81,7 @@ class Example:
     place: str = field(default="", compare=False)  # file and line that it was read from
     # Of the parts of the text that teachers were asked about, with where each begins.
     answers: tuple[tuple[int, Answer], ...] = field(default=(), compare=False)
+    document: str = field(default="", compare=False)  # it follows others in; empty: not said
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +279,14 @@ def _example(
     unlabelled_types: frozenset[str],
 ) -> Example:
     spans = tuple(_span(record, span, labels, where) for span in record.spans)
-    return Example(record.id, record.text, spans, unlabelled_types, record.place)
+    return Example(
+        record.id,
+        record.text,
+        spans,
+        unlabelled_types,
+        record.place,
+        document=record.document,
+    )
 
 
 def _span(record: Record, span: LabelledSpan, labels: dict[str, str | None], where: Path) -> Span:

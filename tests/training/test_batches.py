@@ -63,6 +63,15 @@ def test_passages_hold_every_sentence_once_and_in_order() -> None:
     assert 300 < max(lengths) <= 700
 
 
+def test_no_passage_reaches_into_the_next_document() -> None:
+    examples = [Example(str(i), f"{i:02} x", (), document=str(i // 7)) for i in range(140)]
+    drawn = list(passages(examples, random.Random(3)))  # noqa: S311 - keeps no secret
+    of_seven = {" ".join(e.text for e in examples[i : i + 7]) for i in range(0, 140, 7)}
+    texts = [" ".join(e.text.split()) for e in drawn]
+    assert any(text in of_seven for text in texts)
+    assert all(any(text in whole for whole in of_seven) for text in texts)
+
+
 def test_padding_is_masked_and_rules_out_nothing(tokenizer: Tokenizer) -> None:
     texts = ("Cook", "Cook met Merkel")
     batch = collate([encode(Example("1", text, ()), tokenizer, 100) for text in texts])

@@ -41,6 +41,19 @@ def test_columns_end_a_sentence_at_an_empty_line(tmp_path: Path) -> None:
     assert (first.place, second.place) == (f"{path}:3", f"{path}:7")
 
 
+def test_a_line_begins_a_document(tmp_path: Path) -> None:
+    """Where there is none the sentences are of no known document."""
+    a, b, c = (f"{name}\tB-PER\n\n" for name in "abc")
+    documents = {
+        a + b: ["", ""],
+        f"-DOCSTART- O\n\n{a}{b}-DOCSTART- O\n\n{c}": ["1", "1", "7"],
+        f"-DOCSTART- O\n{a.rstrip()}\n-DOCSTART- O\n{c}": ["1", "3"],
+        f"# newdoc id = x\n# newpar id = y\n{a}# newpar\n{b}# newdoc\n{c}": ["1", "1", "8"],
+    }
+    for content, expected in documents.items():
+        assert [record.document for record in read(conll(tmp_path, content))] == expected
+
+
 def test_columns_may_be_parted_by_tabs_end_in_crlf_and_have_comments(tmp_path: Path) -> None:
     """A token may then hold a space, and a number sign is a token where it has a tag."""
     path = conll(tmp_path, "# sent_id = 1\r\nNew York\tB-LOC\r\n#\tO\r\n\r\n")

@@ -1,8 +1,11 @@
-"""CoNLL columns: a token and its tag a line, an empty line after each sentence."""
+"""CoNLL columns: a token and its tag a line, an empty line after each sentence.
+
+A line -DOCSTART-, or a comment `# newdoc` of CoNLL-U, begins a document.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -10,9 +13,10 @@ from training.readers.record import DataInvalid, LabelledSpan, Record, read_text
 from training.readers.tag_schemes import Scheme, TagInvalid, spans_of
 
 _DOCUMENT_START = "-DOCSTART-"
-# As in CoNLL-U: `# sent_id = 7`.
-_COMMENT = re.compile(r"#\s*(\w+)\s+=\s(.*)")
+# As in CoNLL-U: `# sent_id = 7`, `# newdoc`, `# newdoc id = a`, `# newpar id = b`.
+_COMMENT = re.compile(r"#\s*(?:(new(?:doc|par))(?:\s+id\s+=\s.*)?$|(\w+)\s+=\s(.*))")
 _TEXT = "text"
+_NEW_DOCUMENT = "newdoc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class _Line:
 @dataclass(frozen=True, slots=True)
 class _Sentence:
     lines: list[_Line]
-    text: str = ""  # as it was written, where a comment says so
+    text: str  # as it was written, where a comment says so; else empty
+    document: str  # the number of the line that begins it; empty: none does
 
 
 def read(path: Path, columns: Columns) -> list[Record]:
@@ -107,26 +112,31 @@ def _record(path: Path, sentence: _Sentence, columns: Columns) -> Record:
     tags = [line.tag for line in lines]
     first = lines[0].number
     try:
-        return sentence_of(
+        found = sentence_of(
             f"{path}:{first}", str(first), tokens, tags, columns.scheme, sentence.text
         )
     except TagInvalid as error:
         raise DataInvalid(f"{path}:{lines[error.index].number}: {error}") from error
+    return replace(found, document=sentence.document)
 
 
 def _sentences(path: Path, columns: Columns) -> Iterator[_Sentence]:
     lines: list[_Line] = []
-    text = ""
+    text = document = ""
     # Not splitlines: only line feeds part the lines of a file.
     for number, content in enumerate([*read_text(path).split("\n"), ""], start=1):
         line = content.rstrip("\r")
+        is_document_start = line.startswith(_DOCUMENT_START)
         if comment := _COMMENT.match(line):
-            text = comment[2] if comment[1] == _TEXT else text
-        elif line.strip() and not line.startswith(_DOCUMENT_START):
+            text = comment[3] if comment[2] == _TEXT else text
+            document = str(number) if comment[1] == _NEW_DOCUMENT else document
+        elif line.strip() and not is_document_start:
             lines.append(_line(path, number, line, columns))
         elif lines:
-            yield _Sentence(lines, text)
+            yield _Sentence(lines, text, document)
             lines, text = [], ""
+        if is_document_start:
+            document = str(number)
 
 
 def _line(path: Path, number: int, line: str, columns: Columns) -> _Line:

@@ -1,7 +1,11 @@
-"""JSON Lines: an object a line, `{"id", "text", "spans": [{"start", "end", "label"}]}`."""
+"""JSON Lines: an object a line, `{"id", "text", "spans": [{"start", "end", "label"}]}`.
+
+Lines that follow each other in a document may name it: `"document"`.
+"""
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +38,8 @@ def _record(place: str, number: int, line: str) -> Record:
     text = _field(place, content, "text", str, "a string")
     marked = _field(place, content, "spans", list, "a list")
     name = str(content.get("id", number))
-    return record(place, name, text, _spans(place, marked))
+    document = str(content.get("document", ""))
+    return replace(record(place, name, text, _spans(place, marked)), document=document)
 
 
 def _spans(place: str, marked: list[Any]) -> Iterator[LabelledSpan]:

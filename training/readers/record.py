@@ -26,6 +26,7 @@ class Record:
     id: str
     text: str
     spans: tuple[LabelledSpan, ...]
+    document: str = ""  # names the one that it follows others in; empty: not said
 
 
 def record(place: str, name: str, text: str, spans: Iterable[LabelledSpan]) -> Record:
