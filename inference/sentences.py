@@ -24,8 +24,10 @@ _END = re.compile(
 )
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\u2028\u2029]")
 _LINE_BREAKS = re.compile(r"[\n\r\u2028\u2029]\s*+")
-# Widths, in characters, at which mail programs and editors wrap lines.
-_NARROWEST_WRAP, _WIDEST_WRAP = 60, 100
+# Widths, in characters: of the narrowest column, and at which mail programs and editors wrap lines.
+_NARROWEST_COLUMN, _NARROWEST_WRAP, _WIDEST_WRAP = 25, 60, 100
+# Of the line breaks of a column. In lists and addresses, which are as narrow, few lines are full.
+_LEAST_FULL_SHARE = 0.5
 # Words whose full stop seldom ends a sentence; single letters are treated like them.
 _ABBREVIATIONS = frozenset(
     "mr mrs ms dr prof st gen sen rep gov col lt sgt capt jr sr rev hon vs etc no vol fig "
@@ -109,14 +111,17 @@ def _wraps(text: str) -> frozenset[int]:
     if not ends:
         return frozenset()
     lines = list(zip([0, *(e for _, e in ends)], [*(s for s, _ in ends), len(text)], strict=True))
-    wraps = []
+    wraps: list[int] = []
     for blank, paragraph in groupby(lines, key=lambda line: not text[slice(*line)].strip()):
         block = list(paragraph)
         width = max(end - start for start, end in block)
-        if blank or not _NARROWEST_WRAP <= width <= _WIDEST_WRAP:
+        if blank or not _NARROWEST_COLUMN <= width <= _WIDEST_WRAP:
             continue
-        for (start, end), following in pairwise(block):
-            word = text[slice(*following)].split(maxsplit=1)[0]
-            if end - start + 1 + len(word) > width:
-                wraps.append(end)
+        full = [
+            end
+            for (start, end), following in pairwise(block)
+            if end - start + 1 + len(text[slice(*following)].split(maxsplit=1)[0]) > width
+        ]
+        if width >= _NARROWEST_WRAP or len(full) >= _LEAST_FULL_SHARE * (len(block) - 1):
+            wraps += full
     return frozenset(wraps)

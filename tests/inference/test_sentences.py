@@ -1,5 +1,6 @@
 """Where sentences begin."""
 
+import textwrap
 from itertools import pairwise
 
 import pytest
@@ -89,6 +90,15 @@ def test_a_line_begins_anew_where_a_reader_would_say(text: str, expected: list[s
 def test_a_line_of_a_wrapped_paragraph_goes_on() -> None:
     assert lines(_WRAPPED) == [_WRAPPED]
     assert lines(f"{_WRAPPED}\n\n{_WRAPPED}") == [_WRAPPED, _WRAPPED]
+
+
+@pytest.mark.parametrize("width", [25, 32, 45, 59, 72, 100])
+def test_a_column_is_told_from_a_list_by_its_full_lines(width: int) -> None:
+    column = textwrap.fill(" ".join(_WRAPPED.split()), width)
+    assert column.count("\n") >= 1
+    assert lines(column) == [column]
+    names = ["Angela Merkel", "Tim Cook", "International Business Machines", "IBM", "New York"]
+    assert lines("\n".join(names)) == names
 
 
 def test_full_width_marks_need_no_space() -> None:
