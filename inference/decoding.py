@@ -26,6 +26,8 @@ from inference.label_scheme import OUTSIDE, read_tags, transitions
 # Marks that belong to the character before them: an entity ends after them, not between.
 _MARK_CATEGORIES = frozenset({"Mn", "Mc", "Me"})
 
+_IMPOSSIBLE = -1e9  # a score; finite, as all but a forbidden step are
+
 
 class Decoder:
     """Decodes the output of a model with these labels.
@@ -48,6 +50,13 @@ class Decoder:
         allowed, may_start = transitions(self._tags)
         self._allowed: list[list[bool]] = allowed.tolist()
         self._may_start: list[bool] = may_start.tolist()
+        # Of each label that cannot come first, one of its type that begins an entity.
+        first = {tag.label: i for i, tag in reversed([*enumerate(self._tags)]) if tag.begins}
+        self._beginnings = {
+            i: first[tag.label]
+            for i, (tag, starts) in enumerate(zip(self._tags, self._may_start, strict=True))
+            if not starts
+        }
 
     def entity_type(self, label: str) -> str:
         """The entity type of a label ("PER" of "B-PER"), or of an entity type itself."""
@@ -78,7 +87,18 @@ class Decoder:
             return self._tokens(tokenized, tokens)
         units = _units(tokenized, tokens, aggregation)
         lines = units.lines(tokenized)
+        if lines:
+            units = units._replace(scores=self._begun_anew(units, lines))
         return self._entities(tokenized, units, self._path(units, lines), lines)
+
+    def _begun_anew(self, units: "_Units", lines: frozenset[int]) -> NDArray[np.float32]:
+        """The scores, where the first word of a line that is inside a name begins one."""
+        scores = units.scores.copy()
+        rows = [units.rows[unit] for unit in lines]
+        for inside, beginning in self._beginnings.items():
+            scores[rows, beginning] = np.logaddexp(scores[rows, beginning], scores[rows, inside])
+            scores[rows, inside] = _IMPOSSIBLE
+        return scores
 
     def _path(self, units: "_Units", lines: frozenset[int]) -> list[int]:
         """The most probable legal label of each unit, in each line by itself."""
