@@ -13,7 +13,7 @@ Viterbi's (1967), with transitions that are either free or forbidden.
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -87,11 +87,15 @@ class Decoder:
             return self._tokens(tokenized, tokens)
         units = _units(tokenized, tokens, aggregation)
         lines = units.lines(tokenized)
-        if lines:
-            units = units._replace(scores=self._begun_anew(units, lines))
-        return self._entities(tokenized, units, self._path(units, lines), lines)
+        path = self._path(units, lines)
+        # Where a window begins the model saw no line before, as at the beginning of a text.
+        window_starts = _window_starts(owned) if lines else frozenset()
+        begun = [unit for unit in lines if units.starts[unit] not in window_starts]
+        if begun:
+            units = units._replace(scores=self._begun_anew(units, begun))
+        return self._entities(tokenized, units, path, lines)
 
-    def _begun_anew(self, units: "_Units", lines: frozenset[int]) -> NDArray[np.float32]:
+    def _begun_anew(self, units: "_Units", lines: Sequence[int]) -> NDArray[np.float32]:
         """The scores, where the first word of a line that is inside a name begins one."""
         scores = units.scores.copy()
         rows = [units.rows[unit] for unit in lines]
@@ -172,6 +176,11 @@ class _Units(NamedTuple):
         units = {bisect_left(self.starts, token) for token in tokenized.line_starts}
         # Where a tokenizer takes a text for one word no other begins after it.
         return frozenset(units - {len(self.starts)})
+
+
+def _window_starts(owned: Sequence[NDArray[np.float32]]) -> frozenset[int]:
+    """The first token of each window, given the rows that each owns."""
+    return frozenset(accumulate((len(rows) for rows in owned), initial=0))
 
 
 def _search(

@@ -81,14 +81,14 @@ def test_no_name_stands_across_a_line_that_begins_anew(aggregation: Aggregation)
 
 
 def test_a_line_that_begins_inside_a_name_is_as_sure_to_begin_one() -> None:
-    """What the model gives B- and I- there means the same; the path weighs their sum."""
+    """What the model gives B- and I- there means the same; the score is of both."""
     text = replace(words_of("Tim Cook"), line_starts=[1])
-    logits = logits_of({"B-PER": CONFIDENT}, {"I-PER": 3.0, "B-PER": 2.9, "O": 3.5})
+    logits = logits_of({"B-PER": CONFIDENT}, {"I-PER": 3.0, "B-PER": 2.9, "O": 2.5})
     first, second = DECODER.decode(text, logits)
     assert (first.text, second.text) == ("Tim", "Cook")
     others = len(LABELS) - 3
     begun = np.exp(3.0) + np.exp(2.9)
-    assert second.score == pytest.approx(begun / (begun + np.exp(3.5) + others), rel=1e-5)
+    assert second.score == pytest.approx(begun / (begun + np.exp(2.5) + others), rel=1e-5)
 
 
 def test_lines_are_apart_where_labels_do_not_tell_beginnings() -> None:
