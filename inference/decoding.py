@@ -88,10 +88,10 @@ class Decoder:
         units = _units(tokenized, tokens, aggregation)
         lines = units.lines(tokenized)
         path = self._path(units, lines)
-        # Where a window begins the model saw no line before, as at the beginning of a text.
-        window_starts = _window_starts(owned) if lines else frozenset()
-        begun = [unit for unit in lines if units.starts[unit] not in window_starts]
-        if begun:
+        if lines:
+            # Where a window begins the model saw no line before, as at the beginning of a text.
+            window_starts = _window_starts(owned)
+            begun = [unit for unit in lines if units.starts[unit] not in window_starts]
             units = units._replace(scores=self._begun_anew(units, begun))
         return self._entities(tokenized, units, path, lines)
 

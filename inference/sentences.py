@@ -5,7 +5,7 @@ Rules, not a model. A sentence ends
     space and no lower-case letter follow, but not at the full stop of an abbreviation;
   - at a full-width mark;
   - at a line break, unless a lower-case letter follows or the break only wraps a paragraph.
-Where the rules are wrong a name loses some context; no name is lost.
+Where the rules are wrong about a mark a name loses some context; no name is lost.
 
 A line begins anew after a break that ends a sentence, and after an empty line. No name stands
 across such a break, whatever the model makes of the words on both sides, which it does not see.

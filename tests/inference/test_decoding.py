@@ -91,6 +91,17 @@ def test_a_line_that_begins_inside_a_name_is_as_sure_to_begin_one() -> None:
     assert second.score == pytest.approx(begun / (begun + np.exp(2.5) + others), rel=1e-5)
 
 
+def test_a_line_that_begins_a_window_is_scored_as_a_text_of_its_own() -> None:
+    """The model saw no line before it there."""
+    alone = DECODER.decode(words_of("Cook"), logits_of({"I-PER": 3.0, "B-PER": 2.9, "O": 1.0}))
+    window = Window(np.zeros(3, dtype=np.int64), slice(1, 2))
+    text = TokenizedText("Tim\nCook", [(0, 3), (4, 8)], [0, 1], [window, window], [1])
+    first, second = (
+        logits_of(scores)[0] for scores in ({"B-PER": 9.0}, {"I-PER": 3.0, "B-PER": 2.9, "O": 1.0})
+    )
+    assert DECODER.decode(text, [first, second])[1].score == alone[0].score
+
+
 def test_lines_are_apart_where_labels_do_not_tell_beginnings() -> None:
     """In IO one label says both."""
     text = replace(words_of("Tim Cook Angela"), line_starts=[2])
