@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from inference.runtime import Session
 from training import batch_independence, document_agreement, gate, publication
 from training.checkpoint import load_cased, load_plain, load_record
-from training.data import LABELS, Corpus, SourceSet, find_sets, read_dev_corpora
+from training.data import LABELS, Corpus, DataInvalid, SourceSet, find_sets, read_dev_corpora
 from training.error_report import error_report
 from training.evaluation import find
 from training.evaluation_report import (
@@ -41,6 +41,22 @@ class Workplace:
     threads: int
     sets: tuple[str, ...] = ()  # names; empty: whatever is there
     drop_duplicates: bool = False  # else they are refused
+
+    def refuse_to_write_over(self, into: Path, kept: str) -> None:
+        """Refuses to write sets into the folder that they are read from.
+
+        Args:
+            into: gets the sets.
+            kept: what stands there, for the message.
+
+        Raises:
+            DataInvalid: it is the folder of the data.
+        """
+        if into.resolve() == self.data.resolve():
+            raise DataInvalid(
+                f"{into}: holds {kept}, which would be written over: name another folder with"
+                " --into"
+            )
 
     @property
     def sources(self) -> list[SourceSet]:

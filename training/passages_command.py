@@ -5,7 +5,7 @@ from pathlib import Path
 
 from training.beginning import encoder_tokenizer
 from training.commands import Workplace, dev_corpora
-from training.data import DataInvalid, read_training_corpora
+from training.data import read_training_corpora
 from training.passages import SEPARATORS, Packing, layouts, write_passages
 from training.recognition import WINDOW_TOKENS
 
@@ -54,11 +54,7 @@ def run_passages(place: Workplace, options: argparse.Namespace) -> None:
             the sets would be written over.
         EncoderInvalid: the encoder's tokenizer is not an uncased WordPiece.
     """
-    if options.into.resolve() == place.data.resolve():
-        raise DataInvalid(
-            f"{options.into}: holds the sentences, which would be written over: name another"
-            " folder with --into"
-        )
+    place.refuse_to_write_over(options.into, "the sentences")
     tokenizer = encoder_tokenizer(options.encoder)
 
     def length(text: str) -> int:

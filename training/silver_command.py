@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from training.commands import Workplace
-from training.data import DataInvalid, read_corpus
+from training.data import read_corpus
 from training.recipe import Recipe, device_of
 from training.silver import SURE, write_silver
 
@@ -41,11 +41,7 @@ def run_silver(place: Workplace, options: argparse.Namespace) -> None:
         DataInvalid: a set has labels already, its file is missing or wrong, or it would be
             written over.
     """
-    if options.into.resolve() == place.data.resolve():
-        raise DataInvalid(
-            f"{options.into}: holds the bare text, which would be written over: name another"
-            " folder with --into"
-        )
+    place.refuse_to_write_over(options.into, "the bare text")
     torch.set_num_threads(options.threads)
     counts = write_silver(
         [read_corpus(place.data, source, "train") for source in place.sources],
