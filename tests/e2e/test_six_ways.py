@@ -27,6 +27,8 @@ _ROUNDING = 2e-6
 # Hugging Face's pipeline, which that way follows, ends a word where its last token ends: marks that
 # the tokenizer strips from the end of a word are then outside of it.
 _MARKS = "a\u0301\u0323"
+# It knows no lines either: the score of a name that begins one is of its label alone (ADR 26).
+_LINE = "\r\n"
 _TEXTS = [
     *bank()[:12],
     "no name",
@@ -37,7 +39,7 @@ _TEXTS = [
             "\U0001f600",
             "\U0001f468\u200d\U0001f469\u200d\U0001f467",
             _MARKS,
-            "\r\n",
+            _LINE,
             "\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
             "\u202e\u202c\u200f",
             "\u200b\ufeff",
@@ -152,10 +154,13 @@ def test_every_way_gives_the_same_entities(ways: Mapping[str, Way]) -> None:
     assert sum(map(len, expected)) > len(_TEXTS)
     for name, ask in ways.items():
         for text, wanted, got in zip(_TEXTS, expected, ask(_TEXTS), strict=True):
-            if name != "Hugging Face" or _MARKS not in text:
-                assert [_place(e) for e in got] == [_place(e) for e in wanted], f"{name}: {text!a}"
-                scores = pytest.approx([e.score for e in wanted], abs=_ROUNDING)
-                assert [e.score for e in got] == scores, f"{name}: {text!a}"
+            if name == "Hugging Face" and _MARKS in text:
+                continue
+            assert [_place(e) for e in got] == [_place(e) for e in wanted], f"{name}: {text!a}"
+            if name == "Hugging Face" and _LINE in text:
+                continue
+            scores = pytest.approx([e.score for e in wanted], abs=_ROUNDING)
+            assert [e.score for e in got] == scores, f"{name}: {text!a}"
 
 
 def test_the_demo_shows_the_same_entities_in_columns(
