@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _run(options)
     except TrainingInterrupted as stopped:
         print(f"stopped: {stopped}", file=sys.stderr)
-        if getattr(options, "state_steps", 0):
+        if hasattr(options, "resume") and getattr(options, "state_steps", True):
             words = [*(sys.argv[1:] if arguments is None else arguments)]
             words += [] if options.resume else ["--resume"]
             print(f"go on with: python -m training {shlex.join(words)}", file=sys.stderr)

@@ -9,8 +9,9 @@ Source: Shen & Xing, A Fast Knowledge Distillation Framework for Visual Recognit
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from training.data import Answer, Corpus, Example
+from training.features import FeatureBasis
 
 _DIGEST_BYTES = 16
 
@@ -39,7 +41,9 @@ class Answers:
     vocabulary: str  # digest of the tokenizer
     by_digest: dict[bytes, Answer]
     sha256: str = ""  # of each file
-    features: str = ""  # digest of the directions that they were taken in; empty: there are none
+    features: FeatureBasis | None = None  # what they were taken by; None: there are none
+    # How they were asked: one file holds what was asked alike. Empty: of several files.
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, first: Path, *more: Path) -> Self:
@@ -75,11 +79,11 @@ class Answers:
         try:
             with safe_open(path, "pt") as file:
                 about = file.metadata() or {}
-                digests, lengths, probabilities = (
-                    file.get_tensor(name).numpy()
-                    for name in ("digests", "lengths", "probabilities")
-                )
-        except SafetensorError as error:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            digests, lengths, probabilities = (
+                tensors[name].numpy() for name in ("digests", "lengths", "probabilities")
+            )
+        except (SafetensorError, KeyError) as error:
             raise AnswersInvalid(f"{path}: no file of answers; `ask` writes one") from error
         parts = np.split(probabilities, np.cumsum(lengths)[:-1])
         return cls(
@@ -87,16 +91,18 @@ class Answers:
             about["vocabulary"],
             {row.tobytes(): part for row, part in zip(digests, parts, strict=True)},
             hashlib.sha256(path.read_bytes()).hexdigest(),
-            about.get("features", ""),
+            FeatureBasis.of_tensors(tensors),
+            json.loads(about.get("conditions", "{}")),
         )
 
     def write(self, path: Path) -> None:
-        """Writes a file.
+        """Writes a file; a crash at any time leaves the old one or the new one.
 
         Args:
             path: the file; its folder is made if it is missing.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
+        writing = path.with_name(f"{path.name}.writing")
         answers = list(self.by_digest.values())
         width = max(answer.shape[1] for answer in answers)  # some may be without features
         tensors = {
@@ -107,14 +113,18 @@ class Answers:
             ),
         }
         save_file(
-            {name: torch.from_numpy(array) for name, array in tensors.items()},
-            path,
+            {name: torch.from_numpy(array) for name, array in tensors.items()}
+            | (self.features.tensors() if self.features else {}),
+            writing,
             metadata={
                 "teachers": json.dumps(self.teachers),
                 "vocabulary": self.vocabulary,
-                "features": self.features,
+                "conditions": json.dumps(dict(self.conditions)),
             },
         )
+        with writing.open("rb") as file:
+            os.fsync(file.fileno())
+        writing.replace(path)
 
     def beside(self, corpora: Sequence[Corpus]) -> list[Corpus]:
         """The corpora, each text with what the teachers think of it if they were asked."""
@@ -128,8 +138,8 @@ class Answers:
         return example if answer is None else replace(example, answers=((0, answer),))
 
 
-def basis_of(parts: Sequence[Answers]) -> str:
-    """The digest of the directions that all features of files were taken in, or empty.
+def basis_of(parts: Sequence[Answers]) -> FeatureBasis | None:
+    """What all features of files were taken by; None: there are none.
 
     Args:
         parts: the files.
@@ -137,13 +147,13 @@ def basis_of(parts: Sequence[Answers]) -> str:
     Raises:
         AnswersInvalid: there are several.
     """
-    known = {part.features for part in parts} - {""}
+    known = {part.features.digest: part.features for part in parts if part.features}
     if len(known) > 1:
         raise AnswersInvalid(
-            "features of several askings mean unlike things: ask one teacher about all sentences"
-            " at once, with --features"
+            "features of several askings mean unlike things: ask one teacher about all sentences,"
+            " with --features into one file; --resume adds sentences to it"
         )
-    return next(iter(known), "")
+    return next(iter(known.values()), None)
 
 
 def digest_of(text: str) -> bytes:

@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 
 from training.answer_mixing import mix
-from training.answers import Answers
-from training.asking import Question, ask
+from training.answers import Answers, AnswersInvalid
+from training.asking import Keeping, Question, ask
 from training.commands import Workplace
 from training.data import read_corpus
+from training.interruption import Interruption
 from training.recipe import Recipe, device_of
 
 
@@ -40,6 +41,12 @@ def add_ask_options(parser: argparse.ArgumentParser) -> None:
         help="keep what the teacher's hidden layers hold of each token as well, for"
         " --features-share; 0.4 kB a token",
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep what --into holds, and ask about the other sentences: those that an interrupted"
+        " command left, or new ones",
+    )
 
 
 def add_mix_options(parser: argparse.ArgumentParser) -> None:
@@ -67,18 +74,34 @@ def run_ask(place: Workplace, options: argparse.Namespace) -> None:
         options: of `add_ask_options`.
 
     Raises:
+        AnswersInvalid: answers stand in the file already, and would be lost.
         CheckpointInvalid: a teacher is not a checkpoint.
         DataInvalid: a file of a set is missing or wrong.
+        FileNotFoundError: there are no answers to go on from.
+        StateInvalid: those that there are were asked for otherwise.
+        TrainingInterrupted: by Ctrl-C.
     """
+    into: Path = options.into
+    if into.exists() and not options.resume:
+        raise AnswersInvalid(
+            f"{into}: holds answers already: --resume keeps them and asks about the other"
+            " sentences; to ask anew, name another file or remove it"
+        )
     torch.set_num_threads(options.threads)
-    answers = ask(
-        [read_corpus(place.data, source, "train") for source in place.sources],
-        options.teachers,
-        Question(options.most_tokens, options.unasked, options.features),
-        bfloat16=options.bfloat16,
-        device=device_of(Recipe()).type,
-    )
-    _write(answers, options.into)
+    with Interruption() as interrupted:
+        answers = ask(
+            [read_corpus(place.data, source, "train") for source in place.sources],
+            options.teachers,
+            Question(options.most_tokens, options.unasked, options.features),
+            keeping=Keeping(
+                Answers.load(into) if options.resume else None,
+                lambda answers: answers.write(into),
+                interrupted=interrupted,
+            ),
+            bfloat16=options.bfloat16,
+            device=device_of(Recipe()).type,
+        )
+    _write(answers, into)
 
 
 def run_mix(options: argparse.Namespace) -> None:

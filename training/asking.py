@@ -1,8 +1,9 @@
 """Asking: teachers are asked about every text of some sets, and what they say is kept."""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from training.distillation import Teachers
 from training.features import FeatureBasis, feature_layers
 from training.network import check_length
 from training.recognition import pad
+from training.run import TrainingInterrupted, never
+from training.training_state import check_conditions
 
 _TOKENS_AT_A_TIME = 4096
 _TEXTS_FOR_BASIS = 1500
@@ -34,12 +37,35 @@ class Question:
     unasked: re.Pattern[str] | None = None  # what is said of tokens within a match is not kept
     features: bool = False  # keep what the teacher holds of each token; there must be one alone
 
+    @property
+    def conditions(self) -> dict[str, str]:
+        """All that an answer depends on, but for the text and the teachers."""
+        return {
+            "--most-tokens": str(self.most_tokens),
+            "--unasked": self.unasked.pattern if self.unasked else "none",
+            "--features": str(self.features),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What was answered before, and how answers are kept while others are still asked for."""
+
+    before: Answers | None = None  # to other texts, or to some of these: not asked again
+    keep: Callable[[Answers], None] | None = None  # gets all so far, those of before among them
+    seconds: float = 600.0  # between two such times
+    interrupted: Callable[[], bool] = never  # asked after each batch
+
+
+_NOTHING_KEPT = Keeping()
+
 
 def ask(
     corpora: Sequence[Corpus],
     folders: Sequence[str],
     question: Question,
     *,
+    keeping: Keeping = _NOTHING_KEPT,
     bfloat16: bool = False,
     device: str = "cpu",
 ) -> Answers:
@@ -49,13 +75,19 @@ def ask(
         corpora: the train splits.
         folders: checkpoints of the teachers, all of one vocabulary.
         question: what they are asked.
+        keeping: what is kept of the answers before the end.
         bfloat16: multiply in it.
         device: where the teachers are asked.
+
+    Returns:
+        The answers, those of before among them.
 
     Raises:
         AnswersInvalid: features of several teachers at once, or of no tokens, are asked for.
         CheckpointInvalid: a folder is not a checkpoint.
         EncoderInvalid: a teacher reads no texts so long.
+        StateInvalid: the answers of before are of other teachers or to another question.
+        TrainingInterrupted: someone asked to stop; what was answered is kept.
     """
     if question.features and len(folders) > 1:
         raise AnswersInvalid(
@@ -65,25 +97,55 @@ def ask(
     for network in teachers.networks:
         check_length(network, question.most_tokens)
     tokenizer = load_tokenizer(Path(folders[0]))
-    texts = list(dict.fromkeys(e.text for corpus in corpora for e in corpus.examples))
-    basis = _basis(teachers, texts, tokenizer, question.most_tokens) if question.features else None
-    by_digest: dict[bytes, Answer] = {}
-    with tqdm(total=len(texts), unit="text", mininterval=5.0) as progress:
-        for batch in _batches(texts, tokenizer, question.most_tokens):
-            ids, mask = _padded(batch)
-            rows = _answers(teachers, ids, mask, basis).cpu().numpy().astype(np.float16)
-            for row, (text, row_ids, offsets) in zip(rows, batch, strict=True):
-                ends = len(row_ids) - 1
-                by_digest[digest_of(text)] = answer = row[1:ends].copy()
-                if question.unasked:
-                    answer[_within(question.unasked, text, offsets[1:ends])] = 0
+    texts = {digest_of(e.text): e.text for corpus in corpora for e in corpus.examples}
+    answers = _begun(keeping.before, teachers, folders, question)
+    todo = [text for digest, text in texts.items() if digest not in answers.by_digest]
+    if question.features and answers.features is None:
+        basis = _basis(teachers, todo, tokenizer, question.most_tokens)
+        answers = replace(answers, features=basis)
+    done, kept_s = len(texts) - len(todo), time.monotonic()
+    with tqdm(total=len(texts), initial=done, unit="text", mininterval=5.0) as progress:
+        for batch in _batches(todo, tokenizer, question.most_tokens):
+            answers.by_digest.update(_ask(teachers, batch, question, answers.features))
+            done += len(batch)
             progress.update(len(batch))
-    return Answers(
-        tuple(load_record(Path(folder)).command for folder in folders),
-        teachers.vocabulary,
-        by_digest,
-        features=basis.digest if basis else "",
-    )
+            stopped = keeping.interrupted() and done < len(texts)
+            if keeping.keep and (stopped or time.monotonic() - kept_s >= keeping.seconds):
+                keeping.keep(answers)
+                kept_s = time.monotonic()
+            if stopped:
+                raise TrainingInterrupted(f"{done} of {len(texts)} texts are answered")
+    return answers
+
+
+def _begun(
+    before: Answers | None, teachers: Teachers, folders: Sequence[str], question: Question
+) -> Answers:
+    """The answers of before, or none, as far as they are of the same teachers and question."""
+    commands = tuple(load_record(Path(folder)).command for folder in folders)
+    conditions = {
+        **question.conditions,
+        "--teachers": "; ".join(commands),
+        "vocabulary": teachers.vocabulary,
+    }
+    if before is None:
+        return Answers(commands, teachers.vocabulary, {}, conditions=conditions)
+    check_conditions(before.conditions, conditions)
+    return replace(before, by_digest=dict(before.by_digest))
+
+
+def _ask(
+    teachers: Teachers, batch: Sequence[_Encoded], question: Question, basis: FeatureBasis | None
+) -> dict[bytes, Answer]:
+    ids, mask = _padded(batch)
+    rows = _answers(teachers, ids, mask, basis).cpu().numpy().astype(np.float16)
+    answers: dict[bytes, Answer] = {}
+    for row, (text, row_ids, offsets) in zip(rows, batch, strict=True):
+        ends = len(row_ids) - 1
+        answers[digest_of(text)] = answer = row[1:ends].copy()
+        if question.unasked:
+            answer[_within(question.unasked, text, offsets[1:ends])] = 0
+    return answers
 
 
 def _answers(teachers: Teachers, ids: Tensor, mask: Tensor, basis: FeatureBasis | None) -> Tensor:

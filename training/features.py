@@ -27,6 +27,8 @@ _DEPTH = 0.75  # of the first of the teacher's layers
 # Half way between none (0), where few directions are nearly all of the loss, and all (-0.5).
 _WHITENING = -0.25
 _LEAST_VARIANCE = 1e-8
+# What the tensors of each layer are called in a file.
+_CENTER, _DIRECTIONS = "center.{}", "directions.{}"
 _HEADS_RATE = 3e-3
 # At first the matrices alone learn: what they send back before is noise.
 _HEADS_ALONE = 1 / 60  # of the steps
@@ -54,10 +56,31 @@ class FeatureBasis:
         )
         return cls(centers, directions)
 
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Self | None:
+        """Reads what `tensors` gave.
+
+        Args:
+            tensors: by name, others among them; None comes of those without a basis.
+        """
+        layers = range(len(_DIMENSIONS))
+        if _CENTER.format(0) not in tensors:
+            return None
+        return cls(
+            tuple(tensors[_CENTER.format(i)] for i in layers),
+            tuple(tensors[_DIRECTIONS.format(i)] for i in layers),
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it by name, to be kept in a file."""
+        centers = {_CENTER.format(i): center.cpu() for i, center in enumerate(self.centers)}
+        directions = {_DIRECTIONS.format(i): d.cpu() for i, d in enumerate(self.directions)}
+        return centers | directions
+
     @property
     def digest(self) -> str:
         """Features of one digest mean the same."""
-        parts = b"".join(part.cpu().numpy().tobytes() for part in self.directions)
+        parts = b"".join(part.numpy().tobytes() for part in self.tensors().values())
         return hashlib.sha256(parts).hexdigest()
 
     def project(self, layers: Sequence[Tensor]) -> Tensor:
@@ -70,7 +93,7 @@ class FeatureBasis:
             float32 [..., FEATURES]; over the sample the mean square of a layer's is 1.
         """
         parts = [
-            (layer - center) @ directions
+            (layer - center.to(layer.device)) @ directions.to(layer.device)
             for layer, center, directions in zip(layers, self.centers, self.directions, strict=True)
         ]
         return torch.cat(parts, -1)

@@ -146,7 +146,7 @@ def check_conditions(stopped: Mapping[str, str], now: Mapping[str, str]) -> None
         if stopped.get(name) != now.get(name)
     ]
     if differences:
-        raise StateInvalid("the run was begun otherwise: " + "; ".join(differences))
+        raise StateInvalid("it was begun otherwise: " + "; ".join(differences))
 
 
 def random_state() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -218,11 +219,11 @@ def test_a_file_of_something_else_is_refused(
     assert f"{answers}: no file of answers; `ask` writes one" in capsys.readouterr().err
 
 
-def add_bare_set(data: Path) -> None:
-    (data / "bare").mkdir()
+def add_bare_set(data: Path, texts: Sequence[str] = TEXTS) -> None:
+    (data / "bare").mkdir(parents=True)
     about = {"title": "Bare", "licence": "CC0-1.0", "unlabelled_types": list(ENTITY_TYPES)}
     (data / "bare" / "set.json").write_text(json.dumps(about))
-    lines = [json.dumps({"text": text, "spans": []}) for text in TEXTS]
+    lines = [json.dumps({"text": text, "spans": []}) for text in texts]
     (data / "bare" / "train.jsonl").write_text("\n".join(lines) + "\n")
 
 
