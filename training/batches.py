@@ -17,10 +17,6 @@ from training.recasing import recased
 from training.recipe import Recipe
 
 _OUTSIDE = LABELS.index("O")
-# A fifth of the examples are passages: about half of the sentences, since one holds about four.
-# A run with two fifths, neighbours drawn at random and 5 epochs agreed better on long documents
-# (F1 89 for 85 in windows of 128 tokens) but lost on short texts (EWT 76.7 for 77.1).
-_PASSAGE_SHARE = 0.2
 _PASSAGE_CHARACTERS = (120, 700)  # about 30 to 200 tokens
 _SEPARATORS = (" ", " ", "\n")
 # Batches that are sorted by length together: enough for little padding, few enough to stay random.
@@ -87,7 +83,8 @@ def _generator(recipe: Recipe, epoch: int) -> random.Random:
 
 def _drawn(corpora: Sequence[Corpus], recipe: Recipe, rng: random.Random) -> list[Example]:
     drawn = chain.from_iterable(
-        passages(_varied(corpus, recipe.replaced_share, rng), rng) for corpus in corpora
+        passages(_varied(corpus, recipe.replaced_share, rng), recipe.passage_share, rng)
+        for corpus in corpora
     )
     return [recased(example, recipe.recased_share, rng) for example in drawn]
 
@@ -99,18 +96,19 @@ def _varied(corpus: Corpus, share: float, rng: random.Random) -> list[Example]:
     return [with_mentions_replaced(example, mentions, share, rng) for example in corpus.examples]
 
 
-def passages(examples: Sequence[Example], rng: random.Random) -> Iterator[Example]:
+def passages(examples: Sequence[Example], share: float, rng: random.Random) -> Iterator[Example]:
     """The examples in order, some of them joined with those that follow.
 
     Args:
         examples: consecutive sentences of one set.
+        share: of what is given that is a passage, [0, 1]; one holds about four sentences.
         rng: decides which, how many and with what between them.
     """
     i = 0
     while i < len(examples):
         joined = examples[i]
         i += 1
-        if rng.random() < _PASSAGE_SHARE:
+        if rng.random() < share:
             target = rng.randint(*_PASSAGE_CHARACTERS)
             separator = rng.choice(_SEPARATORS)
             while (

@@ -56,16 +56,27 @@ def test_joined_spans_still_hold_their_words() -> None:
 
 def test_passages_hold_every_sentence_once_and_in_order() -> None:
     examples = [Example(str(i), f"<{i:02}>" + "x" * 60, ()) for i in range(100)]
-    drawn = list(passages(examples, random.Random(3)))  # noqa: S311 - keeps no secret
+    drawn = list(passages(examples, 0.2, random.Random(3)))  # noqa: S311 - keeps no secret
     assert "".join("".join(e.text.split()) for e in drawn) == "".join(e.text for e in examples)
     lengths = {len(example.text) for example in drawn}
     assert min(lengths) == 64
     assert 300 < max(lengths) <= 700
 
 
+def test_the_share_says_how_many_examples_are_passages() -> None:
+    examples = [Example(str(i), "x" * 60, ()) for i in range(200)]
+    joined = []
+    for share in (0.0, 0.2, 1.0):
+        drawn = [*passages(examples, share, random.Random(3))]  # noqa: S311 - keeps no secret
+        joined.append(sum(len(e.text.split()) > 1 for e in drawn) / len(drawn))
+    assert joined[0] == 0
+    assert 0.1 < joined[1] < 0.3
+    assert joined[2] > 0.9
+
+
 def test_no_passage_reaches_into_the_next_document() -> None:
     examples = [Example(str(i), f"{i:02} x", (), document=str(i // 7)) for i in range(140)]
-    drawn = list(passages(examples, random.Random(3)))  # noqa: S311 - keeps no secret
+    drawn = list(passages(examples, 0.2, random.Random(3)))  # noqa: S311 - keeps no secret
     of_seven = {" ".join(e.text for e in examples[i : i + 7]) for i in range(0, 140, 7)}
     texts = [" ".join(e.text.split()) for e in drawn]
     assert any(text in of_seven for text in texts)
