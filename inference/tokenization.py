@@ -14,6 +14,7 @@ from inference.core import TokenizedText, Window
 from inference.errors import ModelInvalid
 from inference.sentences import line_starts, sentence_starts
 from inference.windows import Cut, cut
+from inference.words import word_starts
 
 # Half a window is the most that neighbours may share; an eighth leaves each owned token of a
 # window of 128 at least 7 tokens of context on both sides.
@@ -94,8 +95,6 @@ class Tokenizer:
         ids, spans, words = encoding.ids, encoding.offsets, encoding.word_ids
         if not ids:
             return TokenizedText(text, [], [], [])
-        word_starts = [0]
-        word_starts += [i for i in range(1, len(words)) if words[i] != words[i - 1]]
         windows = [
             self._window(ids, one)
             for sentence in pairwise(self._borders(text, spans))
@@ -107,7 +106,7 @@ class Tokenizer:
             )
         ]
         anew = _tokens_at(line_starts(text), spans)
-        return TokenizedText(text, spans, word_starts, windows, anew)
+        return TokenizedText(text, spans, word_starts(text, spans, words), windows, anew)
 
     def _window(self, ids: list[int], one: Cut) -> Window:
         shift = len(self._prefix) - one.start
