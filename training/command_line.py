@@ -63,8 +63,7 @@ def parser() -> argparse.ArgumentParser:
         help="find its shift of O and temperature, once",
     )
     add("export", parents=[data, place], help="checkpoint to float32 ONNX, compared with it")
-    quantize = add("quantize", parents=[place], help="float32 ONNX to int8 ONNX")
-    quantize.set_defaults(data=".", data_cache=Path(), sets=(), drop_duplicates=False)
+    add("quantize", parents=[data, place], help="float32 ONNX to int8 ONNX")
     _add_evaluate(add("evaluate", parents=[data, place, model], help="entity F1 on the dev splits"))
     add(
         "batch-independence", parents=[data, place], help="answers alone against answers in a batch"

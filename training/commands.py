@@ -6,8 +6,17 @@ from tempfile import TemporaryDirectory
 
 from inference.runtime import Session
 from training import batch_independence, document_agreement, gate, publication
+from training.activations import training_rows
 from training.checkpoint import load_cased, load_plain, load_record
-from training.data import LABELS, Corpus, DataInvalid, SourceSet, find_sets, read_dev_corpora
+from training.data import (
+    LABELS,
+    Corpus,
+    DataInvalid,
+    SourceSet,
+    find_sets,
+    read_dev_corpora,
+    read_training_corpora,
+)
 from training.error_report import error_report
 from training.evaluation import find
 from training.evaluation_report import (
@@ -90,8 +99,11 @@ def run_export(place: Workplace) -> Parity:
 
 
 def run_quantize(place: Workplace) -> None:
-    """Writes the int8 file."""
-    quantize(place.float32, place.int8)
+    """Writes the int8 file; sentences of the train splits fix its scales."""
+    recognizer = load_recognizer(place.float32, WINDOW_TOKENS, place.threads)
+    # Sentences that are also measured are left out, whatever training did with them.
+    trained = read_training_corpora(place.data, place.sources, drop_duplicates=True)
+    quantize(place.float32, place.int8, training_rows(recognizer, trained), place.threads)
     print(f"{place.int8}: {place.int8.stat().st_size / 1e6:.1f} MB")
 
 

@@ -2,9 +2,10 @@
 
 Runs that begin with the same trained weights and differ in their seeds or settings end near enough
 to each other that the mean of their weights is a model too, often a better one than each, and as
-fast as one. Runs that began apart have nothing in common to take the mean of.
+fast as one. So does a run and what it began with: the mean keeps more of what that knew. Runs that
+began apart have nothing in common to take the mean of.
 
-Source: Wortsman et al., Model soups (2022).
+Source: Wortsman et al., Model soups (2022), and Robust fine-tuning of zero-shot models (2022).
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from training.checkpoint import (
     load_record,
     load_tokenizer,
     save,
+    weights_sha256,
 )
 from training.score_calibration import outside
 
@@ -54,12 +56,15 @@ def average(folders: Sequence[Path], target: Path) -> None:
 def _check_alike(folders: Sequence[Path], records: Sequence[TrainingRecord]) -> None:
     if len(folders) < 2:
         raise CheckpointInvalid(f"{folders[0]}: a mean is of two checkpoints or more: name others")
-    first = _beginning(records[0])
-    for folder, record in zip(folders, records, strict=True):
-        if not record.begun_with or _beginning(record) != first:
+    begun = [_beginning(record) for record in records]
+    own = [(r.command, weights_sha256(f)) for f, r in zip(folders, records, strict=True)]
+    # What others began with may be among them, in any place.
+    first = next((i for i, itself in enumerate(own) if itself not in begun), 0)
+    for folder, beginning, itself in zip(folders, begun, own, strict=True):
+        if not begun[first][0] or begun[first] not in (beginning, itself):
             raise CheckpointInvalid(
-                f"{folder}: did not begin with the same trained model as {folders[0]}: take runs"
-                " that were given the same --begin-with"
+                f"{folder}: did not begin with the same trained model as {folders[first]}: take"
+                " runs that were given the same --begin-with, and that model itself if you like"
             )
 
 

@@ -173,7 +173,7 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
         "largest_logit_difference": candidate.logit_difference,
         "quantization": {
             "weights": f"int8 in [-{WEIGHT_LIMIT}, {WEIGHT_LIMIT}], a scale for each column",
-            "activations": "uint8, a scale for each token, found at run time",
+            "activations": "uint8, a fixed scale for each product; after gelu one for each token",
             "word_vectors": "int8, a scale for each row",
         },
         "mean_quality": rounded(asdict(candidate.quality.mean)),

@@ -3,11 +3,12 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from training.activations import training_rows
 from training.checkpoint import load_cased
 from training.commands import Workplace, dev_corpora
 from training.data import read_training_corpora
 from training.export import export
-from training.quantization_comparison import as_table, make_forms, measure, rank, training_rows
+from training.quantization_comparison import as_table, make_forms, measure, rank
 from training.recognition import WINDOW_TOKENS, load_recognizer
 
 _MATRICES_SHOWN = 8
@@ -30,5 +31,5 @@ def run_compare_quantization(place: Workplace) -> None:
     for each in ranked[:_MATRICES_SHOWN]:
         print(f"{each.matrix:<20}{each.gain:7.1%}")
     with TemporaryDirectory() as folder:
-        forms = make_forms(place.float32, Path(folder), rows, ranked)
+        forms = make_forms(place.float32, Path(folder), rows, ranked, place.threads)
         print(f"\n{as_table(measure(recognizer, forms, dev_corpora(place), place.threads))}")

@@ -1,11 +1,11 @@
 """The comparison of quantizations: F1, speed, size and independence of each form of one model."""
 
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from inference.runtime import Session
@@ -17,14 +17,13 @@ from training.batch_independence import (
 )
 from training.data import LABELS, Corpus
 from training.evaluation import Quality, evaluate, mean_quality
-from training.quantization import quantize
+from training.quantization import quantize, quantized
 from training.quiet_quantizer import quiet_quantizer
 from training.recognition import Recognizer
 from training.sensitivity import Sensitivity, sensitivities
 from training.speed import MEASURED_S, mixed_batches, tokens_per_s, uniform_batches
 from training.static_quantization import Method, calibration_rows, quantize_statically
 
-_SEED = 20240607
 _CALIBRATION_ROWS = 128
 _SENSITIVITY_TEXTS = 64
 _MATRICES_KEPT = 4
@@ -51,26 +50,12 @@ class Measured:
     independence: Independence
 
 
-def training_rows(recognizer: Recognizer, corpora: Sequence[Corpus]) -> list[NDArray[np.int64]]:
-    """Token ids of sentences in random order, to calibrate and rank with.
-
-    Args:
-        recognizer: tokenizes.
-        corpora: train splits; never dev.
-    """
-    texts = [example.text for corpus in corpora for example in corpus.examples]
-    random.Random(_SEED).shuffle(texts)  # noqa: S311 - keeps no secret
-    # Enough for all calibration rows where a sentence has but one token.
-    enough = texts[: _CALIBRATION_ROWS * 64]
-    return [w.ids for text in enough for w in recognizer.tokenizer.tokenize(text).windows]
-
-
 def rank(float32: Path, rows: Sequence[NDArray[np.int64]], threads: int) -> list[Sensitivity]:
     """The matrices of a model, the most sensitive to quantization first.
 
     Args:
         float32: a file of `training.export`.
-        rows: of `training_rows`.
+        rows: of `training.activations.training_rows`.
         threads: cores that a run uses.
     """
     return sensitivities(float32, rows[:_SENSITIVITY_TEXTS], len(LABELS), threads)
@@ -81,14 +66,16 @@ def make_forms(
     folder: Path,
     rows: Sequence[NDArray[np.int64]],
     ranked: Sequence[Sensitivity],
+    threads: int,
 ) -> list[Form]:
     """Writes every form of a model.
 
     Args:
         float32: a file of `training.export`.
         folder: gets the files.
-        rows: of `training_rows`; they calibrate the static scales.
-        ranked: of `rank`; the first stay float32 in the last form.
+        rows: of `training.activations.training_rows`; they fix scales.
+        ranked: of `rank`; the first stay float32 in one form.
+        threads: cores that a run uses.
 
     Returns:
         The forms, float32 first.
@@ -102,14 +89,16 @@ def make_forms(
         Form("static, from percentiles", folder / "percentile.onnx"),
         Form("dynamic, a scale a token", folder / "per-token.onnx"),
         Form(f"the same, {len(kept)} matrices float32", folder / "spared.onnx"),
+        Form("fixed scales, channels made even", folder / "even.onnx"),
     ]
-    ordinary, min_max, percentile, per_token, spared = (form.file for form in forms[1:])
+    ordinary, min_max, percentile, per_token, spared, even = (form.file for form in forms[1:])
     with quiet_quantizer():
         quantize_ordinarily(float32, ordinary)
         quantize_statically(float32, min_max, calibration, Method.MIN_MAX)
         quantize_statically(float32, percentile, calibration, Method.PERCENTILE)
     quantize(float32, per_token)
-    quantize(float32, spared, kept_float=kept)
+    onnx.save(quantized(onnx.load(float32), {}, kept_float=kept), spared)
+    quantize(float32, even, rows, threads)
     return forms
 
 

@@ -1,7 +1,7 @@
 """Restoration: a checkpoint made of a published file, where its own has gone.
 
-The weights are those of the int8 file, so that the same integers come out when it is quantized
-again. A version can so be exported with a graph that was written later, or be trained further.
+The weights are those of the int8 file, which is as near to what was learned as its integers are. A
+version can so be exported with a graph that was written later, or be trained further.
 """
 
 import json
@@ -22,6 +22,7 @@ from training.casing import CasedVocabulary
 from training.checkpoint import TOKENIZER_FILE, CheckpointInvalid, TrainedOn, TrainingRecord, save
 from training.data import LABELS
 from training.network import cased_embedding, with_casing
+from training.smoothing import unsmoothed
 
 _MANIFEST = "manifest.json"
 
@@ -57,7 +58,7 @@ def float_tensors(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
     for name in [name for name in tensors if name.endswith("_int8")]:
         plain = name.removesuffix("_int8")
         tensors[plain] = tensors[name].astype(np.float32) * tensors[f"{plain}_scales"]
-    return tensors
+    return unsmoothed(tensors)
 
 
 def _network(

@@ -10,7 +10,8 @@ import onnx
 from numpy.typing import NDArray
 
 from inference.runtime import Session
-from training.quantization import SMALLEST_TABLE_ROWS, quantizable, quantized
+from training.graph import products
+from training.quantization import quantized
 from training.recognition import Scorer, pad
 
 
@@ -45,13 +46,13 @@ def sensitivities(
         path = Path(folder) / "int8.onnx"
 
         def difference(kept_float: Sequence[str]) -> float:
-            onnx.save(quantized(model, SMALLEST_TABLE_ROWS, kept_float), path)
+            onnx.save(quantized(model, {}, kept_float=kept_float), path)
             return mean_difference(exact, Session.load(path, threads, n_labels), rows)
 
         whole = difference(())
         ranked = [
             Sensitivity(name, 1 - difference((name,)) / whole if whole else 0.0)
-            for name in quantizable(model)
+            for _, name in products(model)
         ]
     return sorted(ranked, key=lambda each: each.gain, reverse=True)
 

@@ -1,7 +1,7 @@
 """Static quantization: scales that are fixed beforehand from what was seen in calibration.
 
 It is what onnxruntime offers for int8 without a maximum at run time, and here to compare with: the
-model that ships has a scale for each token (`training.quantization`).
+model that ships has even channels first, and scales of tokens after gelu (`training.quantization`).
 """
 
 from collections.abc import Iterator, Sequence

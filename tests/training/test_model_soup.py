@@ -16,6 +16,7 @@ from training.checkpoint import (
     load_cased,
     load_record,
     save,
+    weights_sha256,
 )
 from training.data import LABELS
 from training.model_soup import average
@@ -72,6 +73,27 @@ def test_the_record_names_every_run_and_all_data(runs: list[Path], tmp_path: Pat
     ]
     assert record.teachers == ("train t",)
     assert (record.outside_shift, record.temperature) == (0.0, 1.0)
+
+
+def test_a_run_and_what_it_began_with_have_a_mean(
+    runs: list[Path],
+    network: BertForTokenClassification,
+    tokenizer: Tokenizer,
+    record: TrainingRecord,
+    tmp_path: Path,
+) -> None:
+    parent = runs[1]
+    child = replace(
+        record, begun_with=load_record(parent).command, begun_with_sha256=weights_sha256(parent)
+    )
+    save(tmp_path / "child", network, tokenizer, child)
+    for folders in ([tmp_path / "child", parent], [parent, tmp_path / "child"]):
+        average(folders, tmp_path / "mean")
+        assert len(load_record(tmp_path / "mean").averaged) == 2
+    other = replace(child, begun_with_sha256="4" * 64)  # the same command, with other weights
+    save(tmp_path / "stranger", network, tokenizer, other)
+    with pytest.raises(CheckpointInvalid, match="did not begin"):
+        average([tmp_path / "stranger", parent], tmp_path / "mean")
 
 
 def test_runs_that_did_not_begin_alike_are_refused(

@@ -12,11 +12,12 @@ from transformers import BertForTokenClassification
 from inference.decoding import Decoder
 from inference.runtime import Session
 from inference.tokenization import Tokenizer as ServingTokenizer
+from training.activations import training_rows
 from training.batch_independence import Independence
 from training.data import LABELS, Corpus, Example, SourceSet, Span
 from training.evaluation import Quality
 from training.export import export
-from training.quantization import quantizable
+from training.graph import products
 from training.quantization_comparison import (
     Form,
     Measured,
@@ -24,7 +25,6 @@ from training.quantization_comparison import (
     make_forms,
     measure,
     rank,
-    training_rows,
 )
 from training.recognition import Recognizer
 from training.sensitivity import sensitivities
@@ -58,14 +58,17 @@ def test_every_form_of_a_model_is_made_and_measured(
     )
     given = training_rows(recognizer, corpora())
     ranked = rank(float32_file, given, 1)
-    assert sorted(each.matrix for each in ranked) == sorted(quantizable(onnx.load(float32_file)))
-    forms = make_forms(float32_file, tmp_path, given, ranked)
+    assert sorted(each.matrix for each in ranked) == sorted(
+        name for _, name in products(onnx.load(float32_file))
+    )
+    forms = make_forms(float32_file, tmp_path, given, ranked, 1)
     measured = measure(recognizer, forms, corpora(), 1, measured_s=0.01)
     assert [each.form for each in measured] == forms
     assert all(each.quality.keys() == {"a", "b"} for each in measured)
     assert all(each.uniform_tokens_per_s > 0 < each.mixed_tokens_per_s for each in measured)
     changed = {each.form.file.stem: each.independence.changed for each in measured}
     assert changed["float32"] == changed["per-token"] == changed["spared"] == 0
+    assert changed["even"] == 0
     kept = {node.op_type for node in onnx.load(forms[2].file).graph.node}
     assert "DequantizeLinear" in kept
 

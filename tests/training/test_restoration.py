@@ -1,12 +1,14 @@
 """A checkpoint made of a published file."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 from transformers import BertForTokenClassification
@@ -21,12 +23,18 @@ from training.recognition import pad
 from training.restoration import restore
 
 _ROWS = [np.array([2, 5, 40, 6, 3]), np.array([2, *range(5, 45), 3])]
+_SMALLEST_TABLE_ROWS = 20  # so that the tiny ones are made int8 as well
 
 
-def files_of(checkpoint: Path, folder: Path, smallest_table_rows: int = 20) -> Path:
-    """Exports and quantizes a checkpoint."""
+def files_of(checkpoint: Path, folder: Path, rows: Sequence[NDArray[np.int64]] = ()) -> Path:
+    """Exports and quantizes a checkpoint, with scales that rows fix or, without, with tokens'."""
     export(load_cased(checkpoint), folder / "float32.onnx")
-    quantize(folder / "float32.onnx", folder / "model.onnx", smallest_table_rows)
+    quantize(
+        folder / "float32.onnx",
+        folder / "model.onnx",
+        rows,
+        smallest_table_rows=_SMALLEST_TABLE_ROWS,
+    )
     return folder / "model.onnx"
 
 
@@ -66,7 +74,10 @@ def version(
 
 
 def test_a_restored_version_quantizes_to_the_same_integers(version: Path, tmp_path: Path) -> None:
-    """Every layer, the embeddings and the shifts folded into biases: the answers are the same."""
+    """Every layer, the embeddings and the shifts folded into biases: the answers are the same.
+
+    So it is with a scale for each token; fixed scales are found anew.
+    """
     restore(version, tmp_path / "run")
     again = files_of(tmp_path / "run", tmp_path / "again")
     first, second = (
@@ -83,6 +94,23 @@ def test_a_restored_version_quantizes_to_the_same_integers(version: Path, tmp_pa
         for path in (version / "model.onnx", again)
     )
     assert np.abs(before - after).max() < 1e-4
+
+
+def test_a_version_with_fixed_scales_is_restored_to_what_it_computes(
+    version: Path, tmp_path: Path
+) -> None:
+    """The channels that were made even have their own sizes again."""
+    even = files_of(version, version, _ROWS)
+    restore(version, tmp_path / "run")
+    export(load_cased(tmp_path / "run"), tmp_path / "restored.onnx")
+    ids, mask = pad(_ROWS)
+    float32, int8, restored = (
+        Session.load(path, 1, len(LABELS)).run(ids, mask)[mask == 1]
+        for path in (version / "float32.onnx", even, tmp_path / "restored.onnx")
+    )
+    rounding = np.abs(int8 - float32).mean()
+    assert 0 < np.abs(restored - int8).mean() < 2 * rounding
+    assert np.abs(restored - float32).mean() < 2 * rounding
 
 
 def test_its_record_says_where_it_comes_from(
