@@ -19,6 +19,9 @@ from training.speed import (
     unsorted_batches,
 )
 
+# Where a session's weights come to lie in memory, and so in the caches, moves its speed by a tenth.
+_LOADS = 4
+
 
 def run_speed(place: Workplace, models: Sequence[Path], measured_s: float) -> None:
     """Prints the speed of files beside the plain int8 export of the checkpoint in `run`.
@@ -26,7 +29,7 @@ def run_speed(place: Workplace, models: Sequence[Path], measured_s: float) -> No
     Args:
         place: where the checkpoint and the data are.
         models: more files with the same inputs; a checkpoint's own int8 file is always measured.
-        measured_s: how long each file is run for each row.
+        measured_s: how long each file is run for each row, in all of its loads.
     """
     recognizer = load_recognizer(place.int8, WINDOW_TOKENS, place.threads)
     texts = [example.text for corpus in dev_corpora(place) for example in corpus.examples]
@@ -42,10 +45,20 @@ def run_speed(place: Workplace, models: Sequence[Path], measured_s: float) -> No
         plain = Path(folder) / "plain.onnx"
         export_plainly(load_plain(place.run), plain)
         files = [plain, place.int8, *models]
+        names = ["plain", *map(str, files[1:])]
+        print("tokens/s of one core; ratios to the plain int8 export of the same checkpoint")
+        print(f"{'':<32}" + "".join(f"{name[-22:]:>24}" for name in names))
+        for name, batches in shapes.items():
+            speeds = _fastest(files, batches, measured_s)
+            cells = (f"{speed:,.0f} ({speed / speeds[0]:.2f})" for speed in speeds)
+            print(f"{name:<32}" + "".join(f"{cell:>24}" for cell in cells), flush=True)
+
+
+def _fastest(files: Sequence[Path], batches: Sequence[Batch], measured_s: float) -> list[float]:
+    """Tokens a second of each file in the fastest of some loads."""
+    speeds = [0.0] * len(files)
+    for _ in range(_LOADS):
         sessions = [Session.load(file, 1, len(LABELS)) for file in files]
-    print("tokens/s of one core; ratios to the plain int8 export of the same checkpoint")
-    print(f"{'':<32}" + "".join(f"{name[-22:]:>24}" for name in ["plain", *map(str, files[1:])]))
-    for name, batches in shapes.items():
-        speeds = tokens_per_s(sessions, batches, measured_s)
-        cells = (f"{speed:,.0f} ({speed / speeds[0]:.2f})" for speed in speeds)
-        print(f"{name:<32}" + "".join(f"{cell:>24}" for cell in cells), flush=True)
+        loaded = tokens_per_s(sessions, batches, measured_s / _LOADS)
+        speeds = [max(pair) for pair in zip(speeds, loaded, strict=True)]
+    return speeds
