@@ -19,12 +19,12 @@ from gateway.wire import parse_json, recognize_answer, recognize_request
 
 _TEXT: Final = "Angela Merkel met Tim Cook of Apple in Seoul."
 _ENTITIES: Final = [
-    {"text": "Angela Merkel", "label": "PER", "start": 0, "end": 13, "score": 0.952342},
-    {"text": "Tim Cook", "label": "PER", "start": 18, "end": 26, "score": 0.946505},
-    {"text": "Apple", "label": "ORG", "start": 30, "end": 35, "score": 0.693674},
-    {"text": "Seoul", "label": "LOC", "start": 39, "end": 44, "score": 0.934648},
+    {"text": "Angela Merkel", "label": "PER", "start": 0, "end": 13, "score": 0.951622},
+    {"text": "Tim Cook", "label": "PER", "start": 18, "end": 26, "score": 0.943765},
+    {"text": "Apple", "label": "ORG", "start": 30, "end": 35, "score": 0.60671},
+    {"text": "Seoul", "label": "LOC", "start": 39, "end": 44, "score": 0.93316},
 ]
-_MODEL: Final = {"model": "ner-en", "version": "8"}
+_MODEL: Final = {"model": "ner-en", "version": "9"}
 
 _REQUEST_BODY: Final[dict[str, Any]] = {
     "required": True,

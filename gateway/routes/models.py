@@ -16,10 +16,10 @@ from gateway.wire import model_answer, models_answer
 
 _MODEL: Final = {
     "name": "ner-en",
-    "live_version": "8",
+    "live_version": "9",
     "versions": [
         {
-            "version": "8",
+            "version": "9",
             "state": "READY",
             "detail": "",
             "live": True,

@@ -26,8 +26,8 @@ _MEDIA_TYPES: Final = frozenset(
 _TEXT: Final = "Angela Merkel met Tim Cook of Apple in Seoul."
 _LINES: Final = f'{{"id": "a", "text": "{_TEXT}"}}\n{{"id": "b", "text": ""}}\n'
 _ANSWERS: Final = (
-    '{"id":"a","line":1,"model":"ner-en","version":"8","entities":[{"text":"Angela Merkel",'
-    '"label":"PER","start":0,"end":13,"score":0.952342}]}\n'
+    '{"id":"a","line":1,"model":"ner-en","version":"9","entities":[{"text":"Angela Merkel",'
+    '"label":"PER","start":0,"end":13,"score":0.951622}]}\n'
     '{"id":"b","line":2,"error":{"reason":"TEXT_EMPTY","detail":"the text is empty"}}\n'
 )
 _REQUEST_BODY: Final[dict[str, Any]] = {
