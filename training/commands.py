@@ -149,7 +149,7 @@ def run_batch_independence(place: Workplace) -> None:
         for name, path in (
             ("float32", place.float32),
             ("int8, scale per batch", ordinary),
-            ("int8, scale per token", place.int8),
+            ("int8, as it ships", place.int8),
         ):
             session = Session.load(path, place.threads, len(LABELS))
             measured = batch_independence.measure_independence(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 _SMALLEST_PEAK = 1e-8
 # Of the mean second moment, added to each: few texts say little of some directions.
 _DAMPING = 0.01
+_LEAST_DAMPING = 1e-12  # where all that was seen is zero
 # Rows between which the later ones are corrected in one product.
 _BLOCK = 64
 
@@ -60,7 +61,8 @@ def quantize_for(
     """
     scales = _column_scales(np.asarray(weight, dtype=np.float32), limit)
     order = np.argsort(-np.diag(moments), kind="stable")
-    damped = moments[np.ix_(order, order)] + _DAMPING * np.diag(moments).mean() * np.eye(len(order))
+    damping = max(_DAMPING * float(np.diag(moments).mean()), _LEAST_DAMPING)
+    damped = moments[np.ix_(order, order)] + damping * np.eye(len(order))
     # Row i of the factor says how the rows after i make good for a unit that i lacks.
     factor = np.linalg.cholesky(np.linalg.inv(damped)).T
     rest = np.asarray(weight, dtype=np.float64)[order] / scales

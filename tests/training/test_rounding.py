@@ -1,6 +1,7 @@
 """Matrices as integers."""
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from training.rounding import QuantizedTensor, quantize_columns, quantize_for, quantize_rows
@@ -53,9 +54,13 @@ def test_products_come_nearer_than_by_rounding_each_weight() -> None:
         assert error(compensated, inputs) < 0.5 * error(plain, inputs)
 
 
-def test_inputs_that_have_nothing_in_common_leave_each_weight_to_itself() -> None:
+@pytest.mark.parametrize("sizes", [np.linspace(1, 2, 150), np.zeros(150)])
+def test_inputs_that_have_nothing_in_common_leave_each_weight_to_itself(
+    sizes: NDArray[np.float64],
+) -> None:
+    """Nor do inputs that were always zero stop it."""
     plain = quantize_columns(weight(), _LIMIT)
-    compensated = quantize_for(weight(), _LIMIT, np.diag(np.linspace(1, 2, 150)))
+    compensated = quantize_for(weight(), _LIMIT, np.diag(sizes))
     assert np.array_equal(plain.integers, compensated.integers)
 
 
