@@ -33,7 +33,7 @@ def test_train_ends_in_a_version_that_the_service_loads(
     output = capsys.readouterr().out
     assert "logits within" in output
     assert "expected calibration error" in output
-    assert "int8, as it ships            0" in output
+    assert "int8, as it ships             0" in output
     assert re.search(
         r"16 sentences as they come +[0-9,]+ \(1\.00\)( +[0-9,]+ \([0-9.]+\)){2}", output
     )
