@@ -22,8 +22,8 @@ from tests.inference.varied_texts import varied_texts
 pytestmark = pytest.mark.timeout(300)
 
 _STRATEGIES = list(Aggregation)
-# The engine runs texts together, the pipeline one by one; a row has integers of its own, so the sums
-# differ by rounding only.
+# The engine runs texts together, the pipeline one by one; a row has integers of its own, so that
+# sums differ by rounding only.
 _SCORE_TOLERANCE = 1e-4
 
 
