@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from training.activations import Seen
-from training.graph import products, rebuilt, tensors_of
+from training.graph import matrix_of, rebuilt, tensors_of
 
 # How much of a channel's size moves into the matrix; what the weights are as large as stays. By
 # the error of the products, least between 0.7 and 0.8.
@@ -44,26 +44,29 @@ def smoothed(
     tensors = tensors_of(model)
     now = dict(seen)
     makers = {output: node for node in model.graph.node for output in node.output}
-    copies: dict[str, onnx.NodeProto] = {}  # by what is multiplied without them
-    for node, matrix in products(model):
-        rows = node.input[0]
-        maker = makers[rows]
-        if maker.op_type == "Mul":
+    nodes: list[onnx.NodeProto] = []
+    for old in model.graph.node:
+        node = onnx.NodeProto()
+        node.CopyFrom(old)
+        matrix = matrix_of(node, tensors) if node.op_type == "MatMul" else None
+        rows = node.input[0] if matrix else ""
+        if matrix and makers[rows].op_type == "Mul":
             by = _sizes(seen[rows], tensors[matrix], _MOVED)
-            normal, gain = maker.input
-            copies[rows] = helper.make_node("Mul", [normal, f"{gain}{_EVEN}"], [f"{rows}{_EVEN}"])
+            normal, gain = makers[rows].input
             tensors[f"{gain}{_EVEN}"] = _float(tensors[gain]) / by
-            now[f"{rows}{_EVEN}"] = seen[rows].divided(by)
-        elif rows.startswith("attended"):
+            tensors[matrix] = _float(tensors[matrix]) * by[:, None]
+            node.input[0] = f"{rows}{_EVEN}"
+            nodes.append(helper.make_node("Mul", [normal, f"{gain}{_EVEN}"], [node.input[0]]))
+            now[node.input[0]] = seen[rows].divided(by)
+        elif matrix and rows.startswith("attended"):
             by = _sizes(seen[rows], tensors[matrix], _MOVED_FROM_VALUES)
             layer = rows.removeprefix("attended")
             for name in (f"attention_weight{layer}", f"attention_bias{layer}"):
                 tensors[name] = _values_divided(tensors[name], by)
+            tensors[matrix] = _float(tensors[matrix]) * by[:, None]
             now[rows] = seen[rows].divided(by)
-        else:
-            continue
-        tensors[matrix] = _float(tensors[matrix]) * by[:, None]
-    return rebuilt(model, _with_copies(model, copies), tensors), now
+        nodes.append(node)
+    return rebuilt(model, nodes, tensors), now
 
 
 def unsmoothed(tensors: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
@@ -108,20 +111,3 @@ def _values_divided(joined: NDArray[np.generic], by: NDArray[np.float32]) -> NDA
     """A joined matrix or bias, float32 [..., 3 x channels], the last third divided."""
     ones = np.ones(2 * len(by), np.float32)
     return _float(_float(joined) / np.concatenate([ones, by]))
-
-
-def _with_copies(
-    model: onnx.ModelProto, copies: Mapping[str, onnx.NodeProto]
-) -> list[onnx.NodeProto]:
-    """The nodes, and before each product whose rows have an even copy, that copy."""
-    multiplied = {node.output[0] for node, _ in products(model)}
-    nodes: list[onnx.NodeProto] = []
-    for old in model.graph.node:
-        node = onnx.NodeProto()
-        node.CopyFrom(old)
-        copy = copies.get(node.input[0]) if node.output[0] in multiplied else None
-        if copy:
-            nodes.append(copy)
-            node.input[0] = copy.output[0]
-        nodes.append(node)
-    return nodes

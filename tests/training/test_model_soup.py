@@ -1,5 +1,6 @@
 """The mean of checkpoints."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from training.checkpoint import (
 )
 from training.data import LABELS
 from training.model_soup import average
+
+Saved = Callable[[str, TrainingRecord], Path]
 
 
 @pytest.fixture
@@ -44,6 +47,20 @@ def runs(
     second = replace(second, outside_shift=0.5, temperature=4.0)
     save(tmp_path / "1", network, tokenizer, second)
     return [tmp_path / "0", tmp_path / "1"]
+
+
+@pytest.fixture
+def saved(
+    runs: list[Path], network: BertForTokenClassification, tokenizer: Tokenizer, tmp_path: Path
+) -> Saved:
+    """Writes one more run, with the weights of the second."""
+    assert len(runs) == 2
+
+    def write(name: str, record: TrainingRecord) -> Path:
+        save(tmp_path / name, network, tokenizer, record)
+        return tmp_path / name
+
+    return write
 
 
 def test_the_weights_are_the_mean_as_if_none_had_been_calibrated(
@@ -76,41 +93,31 @@ def test_the_record_names_every_run_and_all_data(runs: list[Path], tmp_path: Pat
 
 
 def test_a_run_and_what_it_began_with_have_a_mean(
-    runs: list[Path],
-    network: BertForTokenClassification,
-    tokenizer: Tokenizer,
-    record: TrainingRecord,
-    tmp_path: Path,
+    runs: list[Path], saved: Saved, record: TrainingRecord, tmp_path: Path
 ) -> None:
     parent = runs[1]
     child = replace(
         record, begun_with=load_record(parent).command, begun_with_sha256=weights_sha256(parent)
     )
-    save(tmp_path / "child", network, tokenizer, child)
-    for folders in ([tmp_path / "child", parent], [parent, tmp_path / "child"]):
+    run = saved("child", child)
+    for folders in ([run, parent], [parent, run]):
         average(folders, tmp_path / "mean")
         assert len(load_record(tmp_path / "mean").averaged) == 2
     other = replace(child, begun_with_sha256="4" * 64)  # the same command, with other weights
-    save(tmp_path / "stranger", network, tokenizer, other)
     with pytest.raises(CheckpointInvalid, match="did not begin"):
-        average([tmp_path / "stranger", parent], tmp_path / "mean")
+        average([saved("stranger", other), parent], tmp_path / "mean")
 
 
 def test_runs_that_did_not_begin_alike_are_refused(
-    runs: list[Path],
-    network: BertForTokenClassification,
-    tokenizer: Tokenizer,
-    record: TrainingRecord,
-    tmp_path: Path,
+    runs: list[Path], saved: Saved, record: TrainingRecord, tmp_path: Path
 ) -> None:
-    save(tmp_path / "stranger", network, tokenizer, record)
+    stranger = saved("stranger", record)
     # As by the same command on other data.
     namesake = replace(record, begun_with="train parent", begun_with_sha256="3" * 64)
-    save(tmp_path / "namesake stranger", network, tokenizer, namesake)
     for folders in (
-        [*runs, tmp_path / "stranger"],
-        [*runs, tmp_path / "namesake stranger"],
-        [tmp_path / "stranger"] * 2,
+        [*runs, stranger],
+        [*runs, saved("namesake stranger", namesake)],
+        [stranger] * 2,
     ):
         with pytest.raises(CheckpointInvalid, match=r"stranger: did not begin.*--begin-with"):
             average(folders, tmp_path / "mean")
