@@ -22,12 +22,12 @@ from training.served_model import ServedModel
 TEXT = "Corin Lindqvist of Halvorsen Shipping flew from Port Elvane to Brackwater."
 _NAME = "sample"
 _ALIAS = "newest"
-# In the second epoch of five, some ten steps each.
+# In the second epoch of four, some ten steps each.
 _STOP_AFTER_STEPS = 15
 SAMPLE_SETTINGS: dict[str, Any] = {
-    "epochs": 5,
+    "epochs": 4,
     "batch_size": 16,
-    "learning_rate": 3e-4,
+    "learning_rate": 5e-4,
     "threads": 1,
 }
 

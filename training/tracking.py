@@ -12,11 +12,12 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from training.fine_tune import EpochReport
 from training.run import TrainingInterrupted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from training.fine_tune import EpochReport  # torch takes seconds to import
 
 _EXPERIMENT = "ner"
 _DATABASE_FILE = "mlflow.db"
@@ -55,7 +56,7 @@ class TrackedRun:
         with _failures():
             self._client.set_terminated(self.run_id, status)
 
-    def log_epoch(self, report: EpochReport) -> None:
+    def log_epoch(self, report: "EpochReport") -> None:
         """Writes the figures of an epoch.
 
         Args:

@@ -12,8 +12,9 @@ import httpx
 from tests.e2e.stack import WAIT_S
 
 _CALLERS = 8
-# A person's pace rather than a flood: what is lost is to be seen, not what is fast.
-_PAUSE_S = 0.005
+# A person's pace rather than a flood: what is lost is to be seen, not what is fast, and whatever
+# starts beside them needs the processor.
+_PAUSE_S = 0.03
 
 
 @dataclass(slots=True)

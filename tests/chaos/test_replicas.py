@@ -11,7 +11,8 @@ from tests.chaos.fleet import Fleet
 
 pytestmark = pytest.mark.timeout(300)
 
-_KILLS_SHORT, _KILLS_LONG = 5, 20
+_KILLS_SHORT, _KILLS_LONG = 3, 20
+_GATEWAY_KILLS_SHORT, _GATEWAY_KILLS_LONG = 2, 5
 _STANDS_STILL_S = 2.0
 
 
@@ -74,12 +75,14 @@ async def test_a_rolling_restart_of_every_process_costs_no_request(fleet: Fleet)
     assert (dict(count.failed), count.lost) == ({}, 0)
 
 
-async def test_a_gateway_that_is_killed_costs_only_what_was_under_way_there(fleet: Fleet) -> None:
+async def test_a_gateway_that_is_killed_costs_only_what_was_under_way_there(
+    fleet: Fleet, is_long: bool
+) -> None:
     """A client that asks the other gateway loses nothing; the other's callers notice nothing."""
     await fleet.start()
     first, other = fleet.gateways
     async with calling([other.ports.url]) as untouched, calling(fleet.urls) as count:
-        for _ in range(3):
+        for _ in range(_GATEWAY_KILLS_LONG if is_long else _GATEWAY_KILLS_SHORT):
             await first.kill()
             await count.more()
             await first.start()

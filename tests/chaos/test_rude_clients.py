@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import grpc
-import httpx
 import pytest
 
 from tests.chaos.callers import Count, calling
 from tests.chaos.fleet import Fleet
 from tests.chaos.rude import http1_garbage, http2_garbage, idle_connections, send_garbage
+from tests.e2e.crowd import crowd
 from tests.e2e.stack import WAIT_S
 
 pytestmark = pytest.mark.timeout(240)
@@ -109,12 +109,10 @@ async def test_more_than_can_be_answered_is_put_off_and_then_all_is_as_before(fl
     gateway, replica = fleet.gateways[0], fleet.replicas[0]
     await asyncio.gather(gateway.start(), replica.start())
     text = "angela merkel visited seoul . " * 300
-    limits = httpx.Limits(max_connections=300)
-    url = f"{gateway.ports.url}/v1/entities"
-    async with httpx.AsyncClient(timeout=WAIT_S, limits=limits, trust_env=False) as http:
-        burst = [http.post(url, json={"text": text}) for _ in range(600)]
+    async with crowd(gateway.ports.url, 300, WAIT_S) as callers:
+        burst = [callers.post(n, "/v1/entities", {"text": text}) for n in range(600)]
         answers = await asyncio.gather(*burst)
-        after = await http.post(url, json={"text": "seoul"})
+        after = await callers.post(0, "/v1/entities", {"text": "seoul"})
     assert {answer.status_code for answer in answers} <= {200, 429}
     for answer in answers:
         if answer.status_code == 429:

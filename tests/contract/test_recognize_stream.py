@@ -26,9 +26,9 @@ Call: TypeAlias = "grpc.aio.StreamStreamCall[pb.RecognizeStreamRequest, pb.Recog
 
 _PENDING = 8
 _QUEUE_TOKENS = 4_000
-# Some kilobytes each way, so that they soon fill what gRPC buffers: some megabytes.
+# Some kilobytes each way, so that some 550 fill what gRPC buffers: a few megabytes.
 _BIG = "Paris " * 200 + " " * 7_000
-_MANY = 2_500
+_MANY = 1_200
 
 
 @pytest.fixture

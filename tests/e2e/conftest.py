@@ -10,8 +10,9 @@ from tests.e2e.stack import WAIT_S, Process, serving
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """`nerve serve` with the shipped model."""
-    with serving(tmp_path_factory.mktemp("stack")) as process:
+    """`nerve serve` with the shipped model; it measures how to share the cores, as it ships."""
+    measured = {"INFERENCE_WORKERS": "0", "INFERENCE_THREADS_PER_WORKER": "0"}
+    with serving(tmp_path_factory.mktemp("stack"), **measured) as process:
         yield process
 
 

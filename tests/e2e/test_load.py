@@ -4,9 +4,9 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.e2e.crowd import crowd
 from tests.e2e.stack import Process, serving
 
 pytestmark = pytest.mark.timeout(180)
@@ -16,19 +16,14 @@ _SOME_CALLERS = 200
 _TIMEOUT_S = 150.0
 
 
-def _client(url: str) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=_CALLERS)
-    return httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, limits=limits)
-
-
 async def test_a_thousand_callers_at_once_are_answered_or_put_off(stack: Process) -> None:
     async def call(number: int) -> tuple[int, list[str]]:
         text = f"Caller {number} met Angela Merkel in Seoul."
-        response = await client.post("/v1/entities", json={"text": text})
+        response = await callers.post(number, "/v1/entities", {"text": text})
         names = [entity["text"] for entity in response.json().get("entities", ())]
         return response.status_code, names
 
-    async with _client(stack.ports.url) as client:
+    async with crowd(stack.ports.url, _CALLERS, _TIMEOUT_S) as callers:
         answers = await asyncio.gather(*map(call, range(_CALLERS)))
     assert {status for status, _ in answers} <= {200, 429}
     answered = [names for status, names in answers if status == 200]
@@ -43,11 +38,11 @@ async def test_more_than_the_queue_holds_is_put_off_and_told_when_to_come_back(
     text = "Angela Merkel visited Seoul. " * 20
     # Fewer than a crowd: it is inference that refuses.
     with serving(tmp_path, INFERENCE_QUEUE_TOKENS="2000") as process:
-        async with _client(process.ports.url) as client:
+        async with crowd(process.ports.url, _SOME_CALLERS, _TIMEOUT_S) as callers:
             responses = await asyncio.gather(
-                *(client.post("/v1/entities", json={"text": text}) for _ in range(_SOME_CALLERS))
+                *(callers.post(n, "/v1/entities", {"text": text}) for n in range(_SOME_CALLERS))
             )
-            after = await client.post("/v1/entities", json={"text": "Paris"})
+            after = await callers.post(0, "/v1/entities", {"text": "Paris"})
     statuses = Counter(response.status_code for response in responses)
     assert set(statuses) == {200, 429}
     for response in responses:
@@ -63,14 +58,15 @@ async def test_callers_that_go_away_leave_their_neighbours_answered(tmp_path: Pa
     """Some seconds of work on a slow machine: nobody is put off, so that all who stay count."""
     sentence = "Angela Merkel visited Seoul. "
 
-    async def call(repeats: int) -> int:
-        response = await client.post("/v1/entities", json={"text": sentence * repeats})
+    async def call(number: int) -> int:
+        text = sentence * (1 + number % 40)
+        response = await callers.post(number, "/v1/entities", {"text": text})
         assert response.status_code == 200
         return len(response.json()["entities"])
 
     with serving(tmp_path, INFERENCE_MAX_WAIT_MS="0", GATEWAY_CROWD_MS="0") as process:
-        async with _client(process.ports.url) as client:
-            calls = [asyncio.create_task(call(1 + number % 40)) for number in range(120)]
+        async with crowd(process.ports.url, 120, _TIMEOUT_S) as callers:
+            calls = [asyncio.create_task(call(number)) for number in range(120)]
             while not any(task.done() for task in calls):  # noqa: ASYNC110 - none of them in particular
                 await asyncio.sleep(0.001)
             leaving = [task for task in calls[::2] if not task.done()]
@@ -79,6 +75,7 @@ async def test_callers_that_go_away_leave_their_neighbours_answered(tmp_path: Pa
             assert leaving, "somebody must still wait when half of the callers leave"
             staying = await asyncio.gather(*calls[1::2])
             assert staying == [2 * (1 + number % 40) for number in range(1, 120, 2)]
-            assert (await client.post("/v1/entities", json={"text": "Paris"})).status_code == 200
-            metrics = (await client.get("/metrics")).text
+            after = await callers.post(0, "/v1/entities", {"text": "Paris"})
+            assert after.status_code == 200
+            metrics = (await callers.get("/metrics")).text
     assert 'status="499"' in metrics, "the gateway noticed and gave up their work"

@@ -40,7 +40,7 @@ def test_without_inference_callers_are_told_at_once_and_with_it_again_they_are_a
     readyz = f"{ports.url}/readyz"
     assert answers(readyz, 503), "not ready before there is an inference service"
     with httpx.Client(base_url=ports.url, timeout=60) as http, ExitStack() as processes:
-        for life in ("first", "second", "third"):
+        for life in ("first", "second"):
             inference = processes.enter_context(started(tmp_path / life, ports, "inference"))
             until(lambda: answers(readyz), gateway)
             assert http.post("/v1/entities", json={"text": "Paris"}).status_code == 200

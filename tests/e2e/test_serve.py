@@ -9,11 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from tests.certificates import Authority
-from tests.e2e.stack import Process, answers, free_ports, serving, started, until
+from tests.e2e.stack import Process, answers, free_ports, gone, serving, started, until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -30,11 +29,6 @@ def _in_flight(process: Process) -> bool:
     metrics = httpx.get(f"http://127.0.0.1:{process.ports.metrics}/metrics").text
     found = re.search(r"^inference_calls_in_flight (\S+)$", metrics, re.MULTILINE)
     return found is not None and float(found.group(1)) > 0
-
-
-def _gone(processes: list[psutil.Process]) -> bool:
-    """Whether processes have ended, zombies included."""
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
 
 
 def _has_ipv6() -> bool:
@@ -59,7 +53,7 @@ def test_one_signal_drains_both_with_the_running_request_answered(tmp_path: Path
         assert response.status_code == 200
         assert len(response.json()["entities"]) == 2 * _REPEATS
         assert process.wait() == 0
-        assert _gone(services)
+        assert gone(services)
         said = process.said()
     assert said.index("Application shutdown complete") < said.index("inference_draining")
     assert "Traceback" not in said
@@ -98,7 +92,7 @@ def test_a_second_ctrl_c_ends_both_at_once(tmp_path: Path) -> None:
         until(lambda: "draining" in process.out.read_text(), process)
         process.interrupt()
         assert process.wait() == 130
-        assert _gone(services)
+        assert gone(services)
         with pytest.raises(httpx.TransportError):
             running.result()
 
@@ -111,7 +105,7 @@ def test_when_one_service_dies_the_other_is_stopped_and_the_message_says_which(
         services = process.services()
         process.service(victim).kill()
         assert process.wait() == 1
-        assert _gone(services)
+        assert gone(services)
     assert f"nerve: {victim} was ended by SIGKILL" in process.err.read_text()
 
 
@@ -119,7 +113,7 @@ def test_nothing_is_left_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     with serving(tmp_path) as process:
         services = process.services()
         os.kill(process.process.pid, signal.SIGKILL)
-        until(lambda: _gone(services))
+        until(lambda: gone(services))
 
 
 def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:

@@ -27,8 +27,12 @@ Work = Callable[[Process], Awaitable[None]]
 def _traced(folder: Path, work: Work) -> tuple[list[SeenSpan], str]:
     """The spans and the logs of a stack that did some work and then ended, which sends the rest."""
     with collecting() as collector:
-        endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint}
-        with serving(folder, GATEWAY_JOINED_CALLS="1", **endpoint) as stack:
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+            "GATEWAY_JOINED_CALLS": "1",
+            "INFERENCE_MAX_WAIT_MS": "0",  # nobody is put off, however slow the machine
+        }
+        with serving(folder, **settings) as stack:
             asyncio.run(_done(work, stack))
             stack.interrupt()
             assert stack.wait() == 0

@@ -114,9 +114,11 @@ async def test_repeating_ends_when_nobody_answers(pair: _Pair) -> None:
     assert 1 < pair.calls <= 4
     for _ in range(25):
         await asyncio.gather(*(pair.ask() for _ in range(40)))
-    pair.one.requests.clear()
-    pair.other.requests.clear()
-    assert await pair.ask() == 503
+        pair.one.requests.clear()
+        pair.other.requests.clear()
+        assert await pair.ask() == 503
+        if pair.calls == 1:
+            break
     assert pair.calls == 1, "the budget is spent"
     pair.one.script = pair.other.script = find_names
     assert await pair.ask() == 200, "answers come as before"
