@@ -22,6 +22,7 @@ from gateway.shedding_connection import Refuser, Shedding, SheddingConnection
 from gateway.tls import renewed_context
 from telemetry import logs
 from telemetry.tracing import Tracer, TracingInvalid
+from telemetry.usage import refuse_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +81,7 @@ def _spare_collector() -> None:
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT, then let running requests finish."""
+    refuse_arguments("gateway", "Serve REST until SIGTERM or Ctrl-C.", "GATEWAY_PORT=9090")
     try:
         settings = read_settings()
     except SettingsInvalid as error:

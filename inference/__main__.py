@@ -17,6 +17,7 @@ from inference.settings import Settings, SettingsInvalid, read_settings
 from telemetry import logs
 from telemetry.exposition import MetricsServer
 from telemetry.tracing import Tracer, TracingInvalid
+from telemetry.usage import refuse_arguments
 
 _log = logs.get_logger("inference")
 
@@ -25,7 +26,10 @@ _EXIT_USAGE = 2
 
 
 def main() -> None:
-    """Runs the service; exits with 2 for a bad setting and with 1 when it cannot serve."""
+    """Runs the service; exits with 2 for a bad setting, with 1 when it cannot serve."""
+    refuse_arguments(
+        "inference", "Serve models over gRPC until SIGTERM or Ctrl-C.", "INFERENCE_PORT=50099"
+    )
     try:
         settings = read_settings()
     except SettingsInvalid as error:

@@ -63,6 +63,28 @@ def test_a_bad_setting_is_told_with_its_name(
     assert capsys.readouterr().err.startswith("nerve: INFERENCE_PORT: ")
 
 
+@pytest.mark.parametrize(
+    ("module", "setting"), [("gateway", "GATEWAY_PORT="), ("inference", "INFERENCE_PORT=")]
+)
+def test_a_service_starts_with_no_arguments_and_says_what_to_set_instead(
+    module: str, setting: str
+) -> None:
+    def said(*arguments: str) -> tuple[int, str, str]:
+        command = [sys.executable, "-m", module, *arguments]
+        run = subprocess.run(
+            command, cwd=_ROOT, capture_output=True, text=True, check=False, timeout=60
+        )
+        return run.returncode, run.stdout, run.stderr
+
+    status, out, err = said("--port", "1")
+    assert (status, out) == (2, "")
+    assert "--port 1: takes no arguments" in err
+    assert setting in err
+    status, out, err = said("--help")
+    assert (status, err) == (0, "")
+    assert setting in out
+
+
 def test_tuning_hands_on_what_the_service_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
