@@ -12,6 +12,8 @@ import psutil
 from inference.cores import usable_cores
 
 _ROOT = Path(__file__).parent.parent
+# What int8 products are made of, the fastest first: it moves a model by a factor of four.
+_INT8_FLAGS = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512bw", "avx2", "i8mm", "asimddp")
 _PACKAGES = ("onnxruntime", "grpcio", "tokenizers", "uvicorn", "uvloop", "fastapi", "numpy")
 
 
@@ -30,10 +32,22 @@ def describe() -> dict[str, Any]:
 
 
 def _cpu() -> str:
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    found = named_cpu(cpuinfo.read_text()) if cpuinfo.exists() else ""
+    return found or platform.processor() or platform.machine()
+
+
+def named_cpu(cpuinfo: str) -> str:
+    """A processor's name and the best that it has for int8; empty where nothing is said.
+
+    Args:
+        cpuinfo: Linux's description of its processors.
+    """
+    lines = (line.partition(":") for line in cpuinfo.splitlines())
+    fields = {key.strip(): value.strip() for key, _, value in lines}
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    best = next((f"({flag})" for flag in _INT8_FLAGS if flag in flags), "")
+    return " ".join(filter(None, (fields.get("model name", ""), best)))
 
 
 def _commit() -> str:
