@@ -1,5 +1,6 @@
 """The comparison of quantizations: F1, speed, size and independence of each form of one model."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +22,15 @@ from training.quantization import quantize, quantized
 from training.quiet_quantizer import quiet_quantizer
 from training.recognition import Recognizer
 from training.sensitivity import Sensitivity, sensitivities
-from training.speed import MEASURED_S, mixed_batches, tokens_per_s, uniform_batches
+from training.speed import (
+    MEASURED_S,
+    fastest_tokens_per_s,
+    mixed_batches,
+    uniform_batches,
+)
 from training.static_quantization import Method, calibration_rows, quantize_statically
+
+_log = logging.getLogger(__name__)
 
 _CALIBRATION_ROWS = 128
 _SENSITIVITY_TEXTS = 64
@@ -120,13 +128,16 @@ def measure(
     """
     texts = [example.text for corpus in corpora for example in corpus.examples]
     rows = [w.ids for text in texts for w in recognizer.tokenizer.tokenize(text).windows]
-    on_one_core = [_session(form, 1) for form in forms]
-    uniform = tokens_per_s(on_one_core, uniform_batches(rows), measured_s)
-    mixed = tokens_per_s(on_one_core, mixed_batches(rows), measured_s)
+    files = [form.file for form in forms]
+    _log.info("speed of %d forms", len(forms))
+    uniform = fastest_tokens_per_s(files, uniform_batches(rows), measured_s)
+    mixed = fastest_tokens_per_s(files, mixed_batches(rows), measured_s)
     sample = sample_texts(corpora, _INDEPENDENCE_TEXTS)
-    result = []
+    result: list[Measured] = []
     for form, of_uniform, of_mixed in zip(forms, uniform, mixed, strict=True):
-        made = replace(recognizer, scorer=_session(form, threads))
+        _log.info("F1 and independence, form %d of %d: %s", len(result) + 1, len(forms), form.name)
+        session = Session.load(form.file, threads, len(LABELS))
+        made = replace(recognizer, scorer=session)
         quality = {corpus.source.name: evaluate(made, corpus) for corpus in corpora}
         independence = measure_independence(made, sample, _INDEPENDENCE_BATCH)
         result.append(Measured(form, quality, of_uniform, of_mixed, independence))
@@ -165,7 +176,3 @@ def _lines(measured: Sequence[Measured]) -> Iterator[str]:
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _session(form: Form, threads: int) -> Session:
-    return Session.load(form.file, threads, len(LABELS))

@@ -4,23 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from inference.runtime import Session
 from training.checkpoint import load_plain
 from training.commands import Workplace, dev_corpora
-from training.data import LABELS
 from training.plain_export import export_plainly
 from training.recognition import WINDOW_TOKENS, load_recognizer
 from training.speed import (
     Batch,
+    fastest_tokens_per_s,
     mixed_batches,
     single_batches,
-    tokens_per_s,
     uniform_batches,
     unsorted_batches,
 )
-
-# Where a session's weights come to lie in memory, and so in the caches, moves its speed by a tenth.
-_LOADS = 4
 
 
 def run_speed(place: Workplace, models: Sequence[Path], measured_s: float) -> None:
@@ -49,16 +44,6 @@ def run_speed(place: Workplace, models: Sequence[Path], measured_s: float) -> No
         print("tokens/s of one core; ratios to the plain int8 export of the same checkpoint")
         print(f"{'':<32}" + "".join(f"{name[-22:]:>24}" for name in names))
         for name, batches in shapes.items():
-            speeds = _fastest(files, batches, measured_s)
+            speeds = fastest_tokens_per_s(files, batches, measured_s)
             cells = (f"{speed:,.0f} ({speed / speeds[0]:.2f})" for speed in speeds)
             print(f"{name:<32}" + "".join(f"{cell:>24}" for cell in cells), flush=True)
-
-
-def _fastest(files: Sequence[Path], batches: Sequence[Batch], measured_s: float) -> list[float]:
-    """Tokens a second of each file in the fastest of some loads."""
-    speeds = [0.0] * len(files)
-    for _ in range(_LOADS):
-        sessions = [Session.load(file, 1, len(LABELS)) for file in files]
-        loaded = tokens_per_s(sessions, batches, measured_s / _LOADS)
-        speeds = [max(pair) for pair in zip(speeds, loaded, strict=True)]
-    return speeds

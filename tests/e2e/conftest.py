@@ -11,8 +11,12 @@ from tests.e2e.stack import WAIT_S, Process, serving
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """`nerve serve` with the shipped model; it measures how to share the cores, as it ships."""
-    measured = {"INFERENCE_WORKERS": "0", "INFERENCE_THREADS_PER_WORKER": "0"}
-    with serving(tmp_path_factory.mktemp("stack"), **measured) as process:
+    settings = {
+        "INFERENCE_WORKERS": "0",
+        "INFERENCE_THREADS_PER_WORKER": "0",
+        "INFERENCE_MAX_WAIT_MS": "0",  # nobody is put off for a slow machine
+    }
+    with serving(tmp_path_factory.mktemp("stack"), **settings) as process:
         yield process
 
 

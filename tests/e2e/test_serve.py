@@ -16,7 +16,7 @@ from tests.e2e.stack import Process, answers, free_ports, gone, serving, started
 
 pytestmark = pytest.mark.timeout(180)
 
-_REPEATS = 3_000
+_REPEATS = 1_500
 
 
 def _ask(url: str, text: str = "Angela Merkel visited Seoul. " * _REPEATS) -> httpx.Response:
