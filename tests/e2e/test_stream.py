@@ -18,7 +18,7 @@ from tests.e2e.stack import WAIT_S, Process, answers, free_ports, serving, start
 pytestmark = pytest.mark.timeout(300)
 
 _URL = "/v1/entities:stream"
-_LINES = 2_500
+_LINES = 5_000
 _GATEWAY_ITEMS, _INFERENCE_ITEMS = 16, 8
 _MIB = 1024 * 1024
 # What both together may grow by. All lines and answers of a stream, held, would be many times more.
