@@ -82,7 +82,7 @@ def single_batches(rows: Sequence[NDArray[np.int64]]) -> list[Batch]:
 
 
 def tokens_per_s(
-    scorers: Sequence[Scorer], batches: Sequence[Batch], measured_s: float = MEASURED_S
+    scorers: Sequence[Scorer], batches: Sequence[Batch], measured_s: float
 ) -> list[float]:
     """Measures models in turns, so that a slow moment of the machine meets all of them.
 
@@ -105,13 +105,13 @@ def tokens_per_s(
 
 
 def fastest_tokens_per_s(
-    files: Sequence[Path], batches: Sequence[Batch], measured_s: float = MEASURED_S
+    files: Sequence[Path], batches: Sequence[Batch], measured_s: float
 ) -> list[float]:
-    """Measures files on one core, each in the fastest of some loads.
+    """Measures files as `tokens_per_s` does models, on one core, in the fastest of some loads.
 
     Args:
         files: ONNX files.
-        batches: run one after the other; their padding does not count.
+        batches: as there.
         measured_s: how long each file is run, in all of its loads.
 
     Returns:

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 
 # A pool looks at all of its connections whenever one changes: with a thousand in one, httpx works
-# for longer than the services do (44 s for 7).
+# for longer than the services do.
 _POOL = 50
 
 
