@@ -1,7 +1,6 @@
 """The commands `ask` and `mix`: teachers are asked once, and their answers kept; then weighed."""
 
 import argparse
-import re
 from pathlib import Path
 
 import torch
@@ -11,59 +10,9 @@ from training.answers import Answers, AnswersInvalid
 from training.asking import Keeping, Question, ask
 from training.commands import Workplace
 from training.data import read_corpus
+from training.device import device_of
 from training.interruption import Interruption
-from training.recipe import Recipe, device_of
-
-
-def add_ask_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what `ask` is told beside the data and of the teachers.
-
-    Args:
-        parser: of the command.
-    """
-    _add_into(parser)
-    parser.add_argument(
-        "--most-tokens",
-        type=int,
-        default=Recipe().most_tokens,
-        help="of a sentence; longer are cut",
-    )
-    parser.add_argument(
-        "--unasked",
-        type=_pattern,
-        metavar="REGEX",
-        help="keep no answer to what matches: there the annotation alone is learned, or what other"
-        " teachers say (mix)",
-    )
-    parser.add_argument(
-        "--features",
-        action="store_true",
-        help="keep what the teacher's hidden layers hold of each token as well, for"
-        " --features-share; 0.4 kB a token",
-    )
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="keep what --into holds, and ask about the other sentences: those that an interrupted"
-        " command left, or new ones",
-    )
-
-
-def add_mix_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what `mix` is told.
-
-    Args:
-        parser: of the command.
-    """
-    _add_into(parser)
-    parser.add_argument("answers", type=Path, nargs="+", metavar="ANSWERS", help="files of `ask`")
-    parser.add_argument(
-        "--weights",
-        type=float,
-        nargs="+",
-        metavar="WEIGHT",
-        help="of each file, in their order; default: equal",
-    )
+from training.recipe import Recipe
 
 
 def run_ask(place: Workplace, options: argparse.Namespace) -> None:
@@ -116,17 +65,6 @@ def run_mix(options: argparse.Namespace) -> None:
     """
     parts = [Answers.load(path) for path in options.answers]
     _write(mix(parts, options.weights or [1.0] * len(parts)), options.into)
-
-
-def _add_into(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--into", type=Path, required=True, metavar="FILE", help="gets the answers")
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"no regular expression: {error}") from error
 
 
 def _write(answers: Answers, into: Path) -> None:

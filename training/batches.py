@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.data import LABELS, Corpus, Example, Span
+from training.data import LABELS, Corpus, Example, join
 from training.mention_replacement import mentions_of, with_mentions_replaced
 from training.recasing import recased
 from training.recipe import Recipe
@@ -119,21 +119,6 @@ def passages(examples: Sequence[Example], share: float, rng: random.Random) -> I
                 joined = join(joined, examples[i], separator)
                 i += 1
         yield joined
-
-
-def join(first: Example, second: Example, separator: str) -> Example:
-    """Two examples of one set as one text.
-
-    Args:
-        first: comes first and gives the id.
-        second: follows.
-        separator: stands between the texts.
-    """
-    shift = len(first.text) + len(separator)
-    moved = tuple(Span(s.start + shift, s.end + shift, s.label) for s in second.spans)
-    answers = tuple((start + shift, answer) for start, answer in second.answers)
-    text = first.text + separator + second.text
-    return replace(first, text=text, spans=first.spans + moved, answers=first.answers + answers)
 
 
 def encode(example: Example, tokenizer: Tokenizer, most_tokens: int) -> EncodedExample:

@@ -19,10 +19,9 @@ from training.network import (
     Network,
     encoder_folder,
     encoder_licence,
-    encoder_name,
     new_network,
 )
-from training.recipe import Recipe
+from training.recipe import Recipe, encoder_name
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,13 +4,16 @@ import argparse
 from pathlib import Path
 
 from training import gate
-from training.ask_command import add_ask_options, add_mix_options
-from training.passages_command import add_passages_options
+from training.passages_options import add_passages_options
 from training.recipe_options import recipe_parser
 from training.search_space import DEFAULT_SPACE
-from training.silver_command import add_silver_options
 from training.speed import MEASURED_S
-from training.teachers_options import teachers_parser
+from training.teachers_options import (
+    add_ask_options,
+    add_mix_options,
+    add_silver_options,
+    teachers_parser,
+)
 
 # The state of the model that ships is 270 MB: a second of writing in some minutes of learning.
 _STATE_STEPS = 200

@@ -217,6 +217,21 @@ def find_duplicates(trained: Iterable[Corpus], measured: Iterable[Corpus]) -> li
     ]
 
 
+def join(first: Example, second: Example, separator: str) -> Example:
+    """Two examples of one set as one text.
+
+    Args:
+        first: comes first and gives the id.
+        second: follows.
+        separator: stands between the texts.
+    """
+    shift = len(first.text) + len(separator)
+    moved = tuple(Span(s.start + shift, s.end + shift, s.label) for s in second.spans)
+    answers = tuple((start + shift, answer) for start, answer in second.answers)
+    text = first.text + separator + second.text
+    return replace(first, text=text, spans=first.spans + moved, answers=first.answers + answers)
+
+
 def without_texts(corpus: Corpus, texts: Collection[str]) -> Corpus:
     """The corpus without the examples whose text is one of these."""
     kept = [example for example in corpus.examples if example.text not in texts]

@@ -8,7 +8,8 @@ from tqdm import tqdm
 
 from training.course import new_course
 from training.data import Corpus
-from training.recipe import Recipe, device_of
+from training.device import device_of
+from training.recipe import Recipe
 from training.run import Run
 from training.training_state import check_unstarted, read_state, remove_state
 

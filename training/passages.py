@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from training.batches import join
-from training.data import ENTITY_TYPES, Corpus, Example
+from training.data import ENTITY_TYPES, Corpus, Example, join
 from training.set_file import SET_FILE
 from training.written_set import OPEN_LABEL, write_split
 

@@ -1,45 +1,11 @@
 """The command `passages`: consecutive sentences of sets, joined to longer texts."""
 
 import argparse
-from pathlib import Path
 
 from training.beginning import encoder_tokenizer
 from training.commands import Workplace, dev_corpora
 from training.data import read_training_corpora
 from training.passages import SEPARATORS, Packing, layouts, write_passages
-from training.recognition import WINDOW_TOKENS
-
-
-def add_passages_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what the command is told beside the data.
-
-    Args:
-        parser: of the command.
-    """
-    parser.add_argument(
-        "--into", type=Path, required=True, metavar="FOLDER", help="gets a folder for each set"
-    )
-    parser.add_argument(
-        "--window-tokens",
-        type=_window,
-        default=WINDOW_TOKENS,
-        metavar="TOKENS",
-        help="most in a passage, with [CLS] and [SEP]: the service's INFERENCE_WINDOW_TOKENS",
-    )
-    parser.add_argument(
-        "--layouts",
-        type=_count,
-        default=1,
-        help="times that the train split is joined, with other borders each time",
-    )
-    parser.add_argument(
-        "--separator",
-        choices=SEPARATORS,
-        default="space",
-        help="stands between two sentences",
-    )
-    parser.add_argument("--encoder", default="", help="whose tokens are counted")
-    parser.set_defaults(run=Path(), models=Path(), threads=1)
 
 
 def run_passages(place: Workplace, options: argparse.Namespace) -> None:
@@ -77,17 +43,3 @@ def run_passages(place: Workplace, options: argparse.Namespace) -> None:
             passages = layouts(corpus.examples, packing, count)
             written = write_passages(folder, corpus, split, passages)
             print(f"{folder}: {written} passages of {len(corpus.examples)} sentences of {split}")
-
-
-def _window(word: str) -> int:
-    tokens = int(word)
-    if tokens < 3:
-        raise argparse.ArgumentTypeError(f"{word}: at least 3, two of them special")
-    return tokens
-
-
-def _count(word: str) -> int:
-    count = int(word)
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{word}: at least 1")
-    return count

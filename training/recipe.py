@@ -3,8 +3,9 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-import torch
+_PACKAGED_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 class RecipeInvalid(Exception):
@@ -72,10 +73,12 @@ _RANGES: Mapping[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
 }
 
 
-def device_of(recipe: Recipe) -> torch.device:
-    """Where the network learns.
+def encoder_name(encoder: str) -> str:
+    """What a pretrained encoder is called on any machine.
 
     Args:
-        recipe: names a device, or leaves it to this machine.
+        encoder: a Hugging Face folder, or a hub name; empty for the one of the package.
     """
-    return torch.device(recipe.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if not encoder:
+        return _PACKAGED_ENCODER
+    return Path(encoder).resolve().name if Path(encoder).is_dir() else encoder

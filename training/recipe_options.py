@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training.best_recipe import read_best
-from training.network import encoder_name
-from training.recipe import Recipe
+from training.recipe import Recipe, encoder_name
 
 # Settings that are paths of this machine, and what stands for them in a written command.
 _PATHS = {"begin_with": "RUN", "answers": "ANSWERS", "teachers": "TEACHER"}

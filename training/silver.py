@@ -28,7 +28,6 @@ from training.recognition import WINDOW_TOKENS, Recognizer
 from training.set_file import SET_FILE
 from training.written_set import OPEN_LABEL, Sentence, write_split
 
-SURE = 0.7
 _ABOUT_FILE = "silver.json"
 _OUTSIDE = LABELS.index("O")
 _SENTENCES_AT_A_TIME = 512
@@ -61,7 +60,7 @@ def write_silver(
     folders: Sequence[str],
     into: Path,
     *,
-    sure: float = SURE,
+    sure: float,
     bfloat16: bool = False,
     device: str = "cpu",
 ) -> dict[str, int]:

@@ -1,32 +1,14 @@
 """The command `silver`: bare text to a set that teachers have labelled."""
 
 import argparse
-from pathlib import Path
 
 import torch
 
 from training.commands import Workplace
 from training.data import read_corpus
-from training.recipe import Recipe, device_of
-from training.silver import SURE, write_silver
-
-
-def add_silver_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what the command is told beside the data and of the teachers.
-
-    Args:
-        parser: of the command.
-    """
-    parser.add_argument(
-        "--into", type=Path, required=True, metavar="FOLDER", help="gets a folder for each set"
-    )
-    parser.add_argument(
-        "--sure",
-        type=_probability,
-        default=SURE,
-        metavar="PROBABILITY",
-        help="least of what is labelled; the rest is left open",
-    )
+from training.device import device_of
+from training.recipe import Recipe
+from training.silver import write_silver
 
 
 def run_silver(place: Workplace, options: argparse.Namespace) -> None:
@@ -53,10 +35,3 @@ def run_silver(place: Workplace, options: argparse.Namespace) -> None:
     )
     for name, count in counts.items():
         print(f"{options.into / name}: {count} names")
-
-
-def _probability(word: str) -> float:
-    probability = float(word)
-    if not 0 < probability <= 1:
-        raise argparse.ArgumentTypeError(f"{word}: not in (0, 1]")
-    return probability

@@ -14,10 +14,10 @@ from tokenizers import Tokenizer
 from training.__main__ import main
 from training.answers import Answers, AnswersInvalid
 from training.asking import Question, ask
-from training.batches import collate, encode, join
+from training.batches import collate, encode
 from training.casing import EncoderInvalid
 from training.checkpoint import load_record
-from training.data import ENTITY_TYPES, Corpus, Example, SourceSet, find_sets, read_corpus
+from training.data import ENTITY_TYPES, Corpus, Example, SourceSet, find_sets, join, read_corpus
 from training.distillation import Teachers
 from training.fine_tune import Recipe, Run, fine_tune
 from training.mention_replacement import mentions_of, with_mentions_replaced

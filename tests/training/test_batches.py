@@ -6,8 +6,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from training.batches import collate, count_batches, encode, epoch_batches, join, passages
-from training.data import LABELS, Corpus, Example, SourceSet, Span
+from training.batches import collate, count_batches, encode, epoch_batches, passages
+from training.data import LABELS, Corpus, Example, SourceSet, Span, join
 from training.recipe import Recipe
 
 MISC = frozenset({"MISC"})

@@ -15,9 +15,9 @@ from training.__main__ import main
 from training.answer_mixing import mix
 from training.answers import Answers, AnswersInvalid
 from training.asking import Question, ask
-from training.batches import collate, encode, epoch_batches, join
+from training.batches import collate, encode, epoch_batches
 from training.checkpoint import load_cased
-from training.data import LABELS, Corpus, find_sets, read_corpus
+from training.data import LABELS, Corpus, find_sets, join, read_corpus
 from training.features import FEATURES, FeatureLearning
 from training.fine_tune import Recipe, Run, fine_tune
 from training.learner import new_learner
