@@ -12,19 +12,13 @@ from gateway.metrics import GatewayMetrics
 from gateway.middleware import request_id_of
 from gateway.problems import documented
 from gateway.routes.direct import DirectRoute
+from gateway.routes.examples import EMPTY_TEXT, ENTITIES, MODEL, TEXT, VERSION
 from gateway.routes.request import TIMEOUT_PARAMETER, read_json_bytes, timeout_s
 from gateway.schemas import RECOGNIZE_BODY
 from gateway.single_text import is_ordinary, single_answer, single_query
 from gateway.wire import parse_json, recognize_answer, recognize_request
 
-_TEXT: Final = "Angela Merkel met Tim Cook of Apple in Seoul."
-_ENTITIES: Final = [
-    {"text": "Angela Merkel", "label": "PER", "start": 0, "end": 13, "score": 0.951622},
-    {"text": "Tim Cook", "label": "PER", "start": 18, "end": 26, "score": 0.943765},
-    {"text": "Apple", "label": "ORG", "start": 30, "end": 35, "score": 0.60671},
-    {"text": "Seoul", "label": "LOC", "start": 39, "end": 44, "score": 0.93316},
-]
-_MODEL: Final = {"model": "ner-en", "version": "9"}
+_MODEL: Final = {"model": MODEL, "version": VERSION}
 
 _REQUEST_BODY: Final[dict[str, Any]] = {
     "required": True,
@@ -32,11 +26,11 @@ _REQUEST_BODY: Final[dict[str, Any]] = {
         "application/json": {
             "schema": {"$ref": "#/components/schemas/RecognizeBody"},
             "examples": {
-                "one text": {"value": {"text": _TEXT}},
-                "several texts": {"value": {"texts": [_TEXT, "Nothing here."]}},
+                "one text": {"value": {"text": TEXT}},
+                "several texts": {"value": {"texts": [TEXT, ""]}},
                 "with options": {
                     "value": {
-                        "text": _TEXT,
+                        "text": TEXT,
                         "labels": ["PER"],
                         "min_score": 0.5,
                         "aggregation": "first",
@@ -60,18 +54,13 @@ _ANSWER: Final[dict[str, Any]] = {
                 ]
             },
             "examples": {
-                "one text": {"value": {**_MODEL, "entities": _ENTITIES}},
+                "one text": {"value": {**_MODEL, "entities": ENTITIES}},
                 "several texts": {
                     "value": {
                         **_MODEL,
                         "results": [
-                            {"entities": _ENTITIES},
-                            {
-                                "error": {
-                                    "reason": Reason.TEXT_EMPTY,
-                                    "detail": "the text has no characters",
-                                }
-                            },
+                            {"entities": ENTITIES},
+                            {"error": EMPTY_TEXT},
                         ],
                     }
                 },

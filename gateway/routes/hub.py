@@ -18,20 +18,30 @@ from gateway.schemas import HUB_BODY
 PATH_PREFIX: Final = "/models/"
 
 _TEXT: Final = "My name is Sarah Jessica Parker but you can call me Jessica"
-_GROUP: Final = {
-    "entity_group": "PER",
-    "score": 0.9971321225166321,
-    "word": "Sarah Jessica Parker",
-    "start": 11,
-    "end": 31,
-}
+_GROUPS: Final = [
+    {
+        "entity_group": "PER",
+        "score": 0.9436764717102051,
+        "word": "Sarah Jessica Parker",
+        "start": 11,
+        "end": 31,
+    },
+    {
+        "entity_group": "PER",
+        "score": 0.9242532253265381,
+        "word": "Jessica",
+        "start": 52,
+        "end": 59,
+    },
+]
+_CITY: Final = "She lives in Paris."
 _TOKEN: Final = {
-    "entity": "B-PER",
+    "entity": "B-LOC",
     "index": 4,
-    "score": 0.9962325096130371,
-    "word": "Sarah",
-    "start": 11,
-    "end": 16,
+    "score": 0.9271758794784546,
+    "word": "Paris",
+    "start": 13,
+    "end": 18,
 }
 _REQUEST_BODY: Final[dict[str, Any]] = {
     "required": True,
@@ -41,6 +51,9 @@ _REQUEST_BODY: Final[dict[str, Any]] = {
             "examples": {
                 "one text": {"value": {"inputs": _TEXT}},
                 "several texts": {"value": {"inputs": [_TEXT, "Nothing here."]}},
+                "strategy none": {
+                    "value": {"inputs": _CITY, "parameters": {"aggregation_strategy": "none"}}
+                },
                 "with parameters": {
                     "value": {
                         "inputs": _TEXT,
@@ -62,8 +75,8 @@ _ANSWER: Final[dict[str, Any]] = {
         "application/json": {
             "schema": {"anyOf": [_ENTITIES, {"type": "array", "items": _ENTITIES}]},
             "examples": {
-                "one text": {"value": [_GROUP]},
-                "several texts": {"value": [[_GROUP], []]},
+                "one text": {"value": _GROUPS},
+                "several texts": {"value": [_GROUPS, []]},
                 "strategy none": {"value": [_TOKEN]},
             },
         }

@@ -11,15 +11,16 @@ from gateway.errors import Reason
 from gateway.middleware import request_id_of
 from gateway.problems import documented
 from gateway.routes.direct import DirectRoute
+from gateway.routes.examples import MODEL, VERSION
 from gateway.routes.request import TIMEOUT_PARAMETER, timeout_s
 from gateway.wire import model_answer, models_answer
 
 _MODEL: Final = {
-    "name": "ner-en",
-    "live_version": "9",
+    "name": MODEL,
+    "live_version": VERSION,
     "versions": [
         {
-            "version": "9",
+            "version": VERSION,
             "state": "READY",
             "detail": "",
             "live": True,
@@ -58,7 +59,7 @@ def create_router(client: InferenceClient, request_timeout_ms: int) -> APIRouter
         summary="List every model and version",
         response_class=Response,
         responses={
-            200: _answer("Models", {"default_model": "ner-en", "models": [_MODEL]}),
+            200: _answer("Models", {"default_model": MODEL, "models": [_MODEL]}),
             **documented(*_FAULTS),
         },
         openapi_extra={"parameters": [TIMEOUT_PARAMETER]},

@@ -13,6 +13,7 @@ from gateway.exchange import MEDIA_TYPE, Exchange, StreamLimits
 from gateway.metrics import GatewayMetrics
 from gateway.problems import documented
 from gateway.routes.direct import DirectRoute
+from gateway.routes.examples import EMPTY_TEXT, ENTITIES, MODEL, TEXT, VERSION, compact
 from gateway.schemas import STREAM_OPTIONS, StreamOptions
 from gateway.stream_wire import stream_start
 from gateway.wire import parse_query
@@ -23,12 +24,15 @@ PATH: Final = "/v1/entities:stream"
 _MEDIA_TYPES: Final = frozenset(
     {MEDIA_TYPE, "application/ndjson", "application/jsonl", "application/x-jsonlines"}
 )
-_TEXT: Final = "Angela Merkel met Tim Cook of Apple in Seoul."
-_LINES: Final = f'{{"id": "a", "text": "{_TEXT}"}}\n{{"id": "b", "text": ""}}\n'
-_ANSWERS: Final = (
-    '{"id":"a","line":1,"model":"ner-en","version":"9","entities":[{"text":"Angela Merkel",'
-    '"label":"PER","start":0,"end":13,"score":0.951622}]}\n'
-    '{"id":"b","line":2,"error":{"reason":"TEXT_EMPTY","detail":"the text is empty"}}\n'
+_LINES: Final = "".join(
+    compact(line) + "\n" for line in ({"id": "a", "text": TEXT}, {"id": "b", "text": ""})
+)
+_ANSWERS: Final = "".join(
+    compact(line) + "\n"
+    for line in (
+        {"id": "a", "line": 1, "model": MODEL, "version": VERSION, "entities": ENTITIES},
+        {"id": "b", "line": 2, "error": EMPTY_TEXT},
+    )
 )
 _REQUEST_BODY: Final[dict[str, Any]] = {
     "required": False,  # no line at all is a stream as well

@@ -12,6 +12,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.middleware import request_id_of
 from gateway.open_inference import infer_answer, infer_call
 from gateway.routes.direct import DirectRoute
+from gateway.routes.examples import ENTITIES, MODEL, TEXT, VERSION, compact
 from gateway.routes.request import timeout_s
 from gateway.routes.v2 import PATH, names_in, path_parameters, refusals
 
@@ -22,25 +23,21 @@ _PATHS: Final = (
 # The protocol's header: the bytes of the JSON, where binary data follows it.
 _HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 
-_TEXT: Final = "Angela Merkel visited Seoul."
 _REQUEST: Final[dict[str, Any]] = {
     "id": "42",
-    "inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": [_TEXT]}],
+    "inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": [TEXT]}],
     "parameters": {"labels": "PER,LOC", "min_score": 0.5},
 }
 _ANSWER: Final[dict[str, Any]] = {
-    "model_name": "ner-en",
-    "model_version": "1",
+    "model_name": MODEL,
+    "model_version": VERSION,
     "id": "42",
     "outputs": [
         {
             "name": "entities",
             "datatype": "BYTES",
             "shape": [1],
-            "data": [
-                '[{"text":"Angela Merkel","label":"PER","start":0,"end":13,"score":0.997},'
-                '{"text":"Seoul","label":"LOC","start":22,"end":27,"score":0.986}]'
-            ],
+            "data": [compact([e for e in ENTITIES if e["label"] != "ORG"])],
         }
     ],
 }
