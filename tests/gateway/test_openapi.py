@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,8 +7,6 @@ from gateway.app import create_app
 from gateway.schemas import RECOGNIZE_BODY
 from gateway.settings import GatewaySettings
 from gateway.wire import recognize_request
-
-_ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
