@@ -6,8 +6,9 @@ CLIENTS := .venv-clients
 RUN    := $(DEV)/bin/python
 # Training in bfloat16 where the processor multiplies in it: a step takes a third of the time.
 BFLOAT16 := $(shell grep -qs -m1 avx512_bf16 /proc/cpuinfo && echo --bfloat16)
-# LOCK=serve-extras.txt: with what tokens, Redis, traces and MLflow need.
-export LOCK ?= serve.txt
+# LOCK=serve-extras.txt: with what tokens, Redis, traces and MLflow need. Compose has the same default,
+# and is told of this one only where somebody set it: else it would hide that of `.env`.
+LOCK ?= serve.txt
 SOURCES := gateway inference telemetry credentials nerve training benchmarks tests requirements
 # Locks are complete, so pip has nothing to resolve.
 INSTALL := install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r
@@ -88,17 +89,19 @@ tools:
 	done
 
 up: ## build and start the containers (GATEWAY_PORT, REPLICAS)
-	docker compose up --build --detach --wait --scale inference=$(or $(REPLICAS),1)
+	docker compose up --build --detach --wait
 
-down: ## stop the containers
-	docker compose down
+down: ## stop the containers, Prometheus and Grafana too
+	docker compose --profile observability down
 
 clean: ## remove what make installed
-	rm -rf $(SERVE) $(DEV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(SERVE) $(DEV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis .import_linter_cache
+
+NEW_ENOUGH := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 
 $(SERVE)/.installed-$(LOCK): requirements/$(LOCK)
 	@echo "installing into $(SERVE) ..."
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@$(NEW_ENOUGH)
 	@$(PYTHON) -m venv --clear $(SERVE)
 	@$(SERVE)/bin/pip $(INSTALL) requirements/$(LOCK)
 	@touch $@
@@ -106,6 +109,7 @@ $(SERVE)/.installed-$(LOCK): requirements/$(LOCK)
 # torch as a CPU build where an index offers one, else the registry's, which is ten times as large.
 $(DEV)/.installed: requirements/dev.txt requirements/torch.txt requirements/torch-cpu.txt
 	@echo "installing into $(DEV) ... (torch is large: some minutes)"
+	@$(NEW_ENOUGH)
 	@$(PYTHON) -m venv --clear $(DEV)
 	@$(DEV)/bin/pip $(INSTALL) requirements/dev.txt
 	@$(DEV)/bin/pip $(INSTALL) requirements/torch-cpu.txt 2>/dev/null || \
@@ -115,6 +119,7 @@ $(DEV)/.installed: requirements/dev.txt requirements/torch.txt requirements/torc
 # Clients of other makers that tests run unchanged: with what they ask for, not with what we have.
 $(CLIENTS)/.installed: requirements/clients.txt
 	@echo "installing into $(CLIENTS) ..."
+	@$(NEW_ENOUGH)
 	@$(PYTHON) -m venv --clear $(CLIENTS)
 	@$(CLIENTS)/bin/pip $(INSTALL) requirements/clients.txt
 	@touch $@

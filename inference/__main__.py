@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from types import FrameType
 
 import uvloop
 
@@ -36,11 +37,17 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         sys.exit(_EXIT_USAGE)
     logs.configure(settings.log_level)
+    signal.signal(signal.SIGTERM, _end_at_once)
     try:
         uvloop.run(_serve(settings))
     except (ModelInvalid, PortTaken, CredentialInvalid, TracingInvalid) as error:
         _log.error("inference_cannot_start", detail=str(error))
         sys.exit(_EXIT_FAILURE)
+
+
+def _end_at_once(number: int, _: FrameType | None) -> None:
+    """Ends a start, which has no calls to drain; as PID 1 it would outlive SIGTERM otherwise."""
+    sys.exit(128 + number)
 
 
 async def _serve(settings: Settings) -> None:

@@ -75,7 +75,7 @@ def read() -> ServeSettings:
         inference=Listener(inference.host, inference.port, "INFERENCE_PORT"),
         metrics=Listener(inference.host, inference.metrics_port, "INFERENCE_METRICS_PORT"),
         gateway_drain_s=gateway.drain_timeout_s,
-        inference_drain_s=inference.drain_timeout_s,
+        inference_drain_s=inference.lame_duck_s + inference.drain_timeout_s,
         scheme="http" if gateway.tls_cert_file is None else "https",
         environment=dict(os.environ),  # noqa: TID251 - this is the settings module
     )

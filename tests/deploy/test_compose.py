@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,21 @@ def test_inference_can_be_scaled() -> None:
     port = InferenceSettings.model_fields["port"].default
     metrics_port = InferenceSettings.model_fields["metrics_port"].default
     assert inference["expose"] == [str(port), str(metrics_port)]
+    assert inference["deploy"] == {"replicas": 1}
+    assert interpolated(_TEXT, REPLICAS="3")["inference"]["deploy"] == {"replicas": 3}
+
+
+@pytest.mark.parametrize("lock", ["", "x.txt"])
+def test_make_hides_nothing_that_stands_in_the_env_file(
+    lock: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compose takes what its environment has before what `.env` says."""
+    monkeypatch.delenv("LOCK", raising=False)
+    if lock:
+        monkeypatch.setenv("LOCK", lock)
+    make = ["make", "--no-print-directory", "--eval", "shown: ; @echo $$LOCK", "shown"]
+    shown = subprocess.run(make, cwd=_ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == lock
 
 
 def test_the_gateway_waits_for_inference_and_balances_over_its_replicas() -> None:

@@ -10,11 +10,12 @@ def test_the_services_own_variables_and_defaults_are_used(monkeypatch: pytest.Mo
     monkeypatch.setenv("GATEWAY_PORT", "18080")
     monkeypatch.setenv("INFERENCE_HOST", "[::1]")
     monkeypatch.setenv("INFERENCE_DRAIN_TIMEOUT_S", "1.5")
+    monkeypatch.setenv("INFERENCE_LAME_DUCK_S", "7")
     monkeypatch.delenv("INFERENCE_PORT", raising=False)
     found = settings.read()
     assert (found.gateway.port, found.inference.port) == (18080, 50051)
     assert (found.inference.host, found.metrics.host) == ("::1", "::1")
-    assert found.inference_drain_s == 1.5
+    assert found.inference_drain_s == 8.5
     assert found.environment["GATEWAY_PORT"] == "18080"
 
 
