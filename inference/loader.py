@@ -1,6 +1,8 @@
 """The way of a version into memory and out of it again; everything here waits, none on the loop."""
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from inference import version_folder
@@ -66,29 +68,36 @@ class Loader:
         check_size(found.listing, self._rules.max_bytes)
         return version_folder.memory_bytes(found.listing)
 
-    def load(self, found: FoundVersion, *, alone: bool = False) -> Model:
-        """Loads a version.
+    def is_tried(self, found: FoundVersion) -> bool:
+        """Whether a version needs no trial: this content of it had one, or there is none."""
+        return self._trial is None or self._trial.has_passed(found.folder, found.listing)
+
+    def try_out(self, found: FoundVersion) -> None:
+        """Loads a version where it can harm nobody; others wait for their turn.
 
         Args:
             found: the version.
-            alone: nothing else is served that it could harm: it is not tried before.
 
         Raises:
             ModelInvalid: it cannot be served.
         """
-        name, version = found.folder.parent.name, found.folder.name
-        try:
-            if self._trial is not None and not alone:
+        if self._trial is not None:
+            with _refusals(found):
                 self._trial.check(found.folder, found.listing)
+
+    def load(self, found: FoundVersion) -> Model:
+        """Loads a version.
+
+        Args:
+            found: the version.
+
+        Raises:
+            ModelInvalid: it cannot be served.
+        """
+        with _refusals(found):
             model = version_folder.load(found.folder, self._rules)
-        except ModelInvalid as error:
-            _log.error("model_refused", model=name, version=version, detail=str(error))
-            raise
-        except OSError as error:
-            detail = f"{Path(error.filename or found.folder).name}: {error.strerror}"
-            _log.error("model_refused", model=name, version=version, detail=detail)
-            raise ModelInvalid(detail) from error
-        _log.info("model_loaded", model=name, version=version, labels=model.decoder.entity_types)
+        labels = model.decoder.entity_types
+        _log.info("model_loaded", model=model.name, version=model.version, labels=labels)
         return model
 
     def free(self, models: list[Model | None]) -> None:
@@ -102,6 +111,20 @@ class Loader:
         """Ends the trial process."""
         if self._trial is not None:
             self._trial.close()
+
+
+@contextmanager
+def _refusals(found: FoundVersion) -> Iterator[None]:
+    name, version = found.folder.parent.name, found.folder.name
+    try:
+        yield
+    except ModelInvalid as error:
+        _log.error("model_refused", model=name, version=version, detail=str(error))
+        raise
+    except OSError as error:
+        detail = f"{Path(error.filename or found.folder).name}: {error.strerror}"
+        _log.error("model_refused", model=name, version=version, detail=detail)
+        raise ModelInvalid(detail) from error
 
 
 def _trim() -> None:

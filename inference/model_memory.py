@@ -40,7 +40,7 @@ _NS_PER_S = 1e9
 
 
 class ModelMemory:
-    """Owns the threads that load and free, and the bound that holds.
+    """Owns the threads that try, load and free, and the bound that holds.
 
     Args:
         loader: loads and frees; none: versions only come by `hold`.
@@ -55,6 +55,7 @@ class ModelMemory:
         self._on_change = on_change
         self._residency: Residency[object] = Residency(bound_bytes)
         self._threads = ThreadPoolExecutor(_LOADING_THREADS, thread_name_prefix="model-loader")
+        self._trials = ThreadPoolExecutor(1, thread_name_prefix="model-trial")
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._room = asyncio.Lock()  # who waits for room is served in order
@@ -68,7 +69,8 @@ class ModelMemory:
     @property
     def loaded(self) -> int:
         """Versions in memory, those that drain included."""
-        return sum(isinstance(key, Resident) for key in self._residency)
+        # A copy: metrics are read in a thread of their own.
+        return sum(isinstance(key, Resident) for key in list(self._residency))
 
     @property
     def bounded(self) -> bool:
@@ -95,13 +97,15 @@ class ModelMemory:
 
         Args:
             version: whose folder exists.
-            alone: it is the only one, so that no other could be harmed by it.
+            alone: it is the only one, so that no other could be harmed by it: it is not tried.
         """
         if version.found is None or self._loader is None:
             return False
         try:
             size_bytes = self._fitting(version)
-            model = self._loader.load(version.found, alone=alone)
+            if not alone:
+                self._loader.try_out(version.found)
+            model = self._loader.load(version.found)
         except ModelInvalid as error:
             version.detail = str(error)
             return False
@@ -171,7 +175,10 @@ class ModelMemory:
 
     async def beside(self, work: Callable[[], _T]) -> _T:
         """Runs what waits for a disk or a processor in a thread of the loaders."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await self._beside(self._threads, work)
+
+    async def _beside(self, threads: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     async def aclose(self, versions: list[Version]) -> None:
         """Ends loading; calls that wait for one of these hear that the service ends.
@@ -188,7 +195,8 @@ class ModelMemory:
             version.refuse(Draining())
         if self._loader is not None:
             await self.beside(self._loader.close)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._trials, self._threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _load(self, version: Version) -> None:
         found: FoundVersion | None = None
@@ -221,6 +229,9 @@ class ModelMemory:
         if found is None or loader is None:
             raise ModelInvalid("its folder has gone")
         size_bytes = self._fitting(version)
+        if not loader.is_tried(found):
+            # In a thread of its own: what is slow to load keeps nobody else out of memory.
+            await self._beside(self._trials, lambda: loader.try_out(found))
         place = object()  # counts the memory while there is no model yet
         async with self._room:
             await self._make_room(size_bytes)
@@ -233,6 +244,7 @@ class ModelMemory:
             self.hold(version, model, found.listing, size_bytes)
         finally:
             self._residency.drop(place)
+            self._tell()  # one that failed left room; one that nobody uses yet may make room
 
     def _fitting(self, version: Version) -> int:
         if version.found is None or self._loader is None:

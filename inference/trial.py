@@ -54,6 +54,10 @@ class Trial:
         self._one = threading.Lock()
         self._rest = threading.Timer(idle_s, self._end_rest)  # each check begins it anew
 
+    def has_passed(self, folder: Path, listing: Listing) -> bool:
+        """Whether this content of a folder has been loaded before, so that `check` need not."""
+        return (folder, listing) in self._passed
+
     def check(self, folder: Path, listing: Listing) -> None:
         """Loads a version in the child, unless this content of it has been loaded before.
 
@@ -64,11 +68,10 @@ class Trial:
         Raises:
             ModelInvalid: it cannot be loaded, or the child did not survive it.
         """
-        content = (folder, listing)
-        if content in self._passed:
+        if self.has_passed(folder, listing):
             return  # without waiting for another's trial
         with self._one:
-            if content in self._passed:
+            if self.has_passed(folder, listing):
                 return
             self._rest.cancel()
             detail = self._ask(folder)
@@ -77,7 +80,7 @@ class Trial:
             self._rest.start()
             if detail:
                 raise ModelInvalid(detail)
-            self._passed.add(content)
+            self._passed.add((folder, listing))
 
     def close(self) -> None:
         """Ends the child, and a check that is under way; the next check starts another."""

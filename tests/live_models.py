@@ -43,10 +43,10 @@ class WatchedLoader(Loader):
         self.loaded: list[str] = []
         self.freed: list[str] = []
 
-    def load(self, found: FoundVersion, *, alone: bool = False) -> Model:
+    def load(self, found: FoundVersion) -> Model:
         self.loaded.append(f"{found.folder.parent.name}/{found.folder.name}")
         assert self.gate.wait(10)
-        return super().load(found, alone=alone)
+        return super().load(found)
 
     def free(self, models: list[Model | None]) -> None:
         self.freed += [f"{model.name}/{model.version}" for model in models if model]

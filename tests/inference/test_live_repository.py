@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from inference.errors import (
     Reason,
     RecognitionError,
 )
+from inference.folder_files import Listing
 from inference.model_control import ModelControl
-from inference.repository import Repository
-from inference.version_folder import memory_bytes
+from inference.repository import Policy, Repository
+from inference.trial import Trial
+from inference.version_folder import LoadRules, memory_bytes
 from inference.version_state import State
 from tests.live_models import Service, WatchedLoader, cycle, open_repository, write_variant
 
@@ -32,6 +35,23 @@ def states(repository: Repository, name: str = "tiny") -> dict[str, State]:
 async def follow(repository: Repository, root: Path, name: str = "tiny") -> None:
     """Lets a repository follow what stands in a model's folder now."""
     await repository.apply(name, scan_model(root, name))
+
+
+class _SlowTrial(Trial):
+    """A trial that goes on, for some models, until it is told to end."""
+
+    def __init__(self, rules: LoadRules, *slow: str) -> None:
+        super().__init__(rules)
+        self.slow = slow
+        self.ended = threading.Event()
+
+    def has_passed(self, folder: Path, listing: Listing) -> bool:
+        return folder.parent.name not in self.slow
+
+    def check(self, folder: Path, listing: Listing) -> None:
+        if not self.has_passed(folder, listing):
+            self.ended.wait()
+            raise ModelInvalid("ended")
 
 
 async def until_waiting(loader: WatchedLoader, loads: int) -> None:
@@ -279,6 +299,53 @@ class TestOnDemand:
         repository, _ = open_repository(tmp_path, memory_bytes=2 * size)
         async with Service(repository) as service:
             assert await service.ask("b") == ("1", "ORG")
+
+    async def test_a_load_that_fails_leaves_its_room_to_who_waits_for_it(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        (tmp_path / "b" / "1" / "model.onnx").write_bytes(b"no model")
+        repository, loader = open_repository(tmp_path, memory_bytes=size + size // 2)
+        async with Service(repository) as service:
+            loader.gate.clear()
+            broken = asyncio.create_task(service.ask("b", "1"))
+            await until_waiting(loader, 2)
+            waiting = asyncio.create_task(service.ask("a"))  # it was evicted for b
+            await asyncio.wait([waiting], timeout=0.05)
+            loader.gate.set()
+            with pytest.raises(ModelNotFound):
+                await broken
+            assert await waiting == ("1", "ORG")
+
+    async def test_a_model_that_is_loaded_for_nobody_makes_room(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        repository, loader = open_repository(tmp_path, memory_bytes=size + size // 2)
+        async with Service(repository) as service:
+            loader.gate.clear()
+            leaving = asyncio.create_task(service.ask("b"))
+            await until_waiting(loader, 2)
+            waiting = asyncio.create_task(service.ask("a"))
+            await asyncio.wait([waiting], timeout=0.05)
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+            loader.gate.set()
+            assert await waiting == ("1", "ORG")
+
+    async def test_a_version_that_is_tried_keeps_no_other_out_of_memory(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        trial = _SlowTrial(LoadRules(tmp_path), "b", "c")
+        loader = WatchedLoader(LoadRules(tmp_path), trial)
+        repository = Repository.open(loader, "", Policy(memory_bytes=2 * size))
+        async with Service(repository) as service:
+            tried = [asyncio.create_task(service.ask(name)) for name in ("b", "c")]
+            await asyncio.wait(tried, timeout=0.05)
+            write_variant(tmp_path / "a" / "2", "LOC")
+            await asyncio.wait_for(follow(repository, tmp_path, "a"), 10)
+            assert await service.ask("a") == ("2", "LOC")
+            assert not any(task.done() for task in tried)
+            trial.ended.set()
+            await asyncio.gather(*tried, return_exceptions=True)
 
     async def test_a_model_larger_than_the_bound_is_refused(
         self, tmp_path: Path, size: int
