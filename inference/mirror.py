@@ -6,9 +6,11 @@ dropped is dropped; a source that lists nothing at all drops nothing.
 """
 
 import json
+import math
 import shutil
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
@@ -22,6 +24,8 @@ _log = logs.get_logger(__name__)
 
 # What was fetched, one file a version; no name of a model begins with a dot.
 _STAMPS = ".fetched"
+# What could not be fetched is asked for again after this long.
+_RETRY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +69,11 @@ def sort_out(files: Iterable[RemoteFile], max_bytes: int) -> Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a version was not taken over."""
+    """Why a version, or a routing, was not taken over."""
 
     files: str  # what the source listed, as in a stamp; empty: they were not fetched
     detail: str
+    until_s: float = math.inf  # of the mirror's clock; unchanged files are not fetched before
 
 
 class Mirror:
@@ -78,9 +83,17 @@ class Mirror:
         source: of the models.
         folder: gets `<name>/<version>/`; made if it is missing.
         max_bytes: most bytes of a version.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, source: Source, folder: Path, max_bytes: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        folder: Path,
+        max_bytes: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._source = source
         self._folder = folder
         self._max_bytes = max_bytes
@@ -90,6 +103,9 @@ class Mirror:
     def sync(self) -> None:
         """Fetches what is new or has changed, and drops what has gone.
 
+        What the source lists and does not give stays as it was, keeps nothing else waiting, and is
+        asked for again after half a minute.
+
         Raises:
             SourceUnreadable: the source does not answer, or lists nothing; what was fetched before
                 stays.
@@ -98,7 +114,12 @@ class Mirror:
             self._sync(sort_out(self._source.files(), self._max_bytes))
 
     def _sync(self, wanted: Wanted) -> None:
-        for place in self._refused.keys() - wanted.refused.keys() - wanted.versions.keys():
+        listed = (
+            wanted.refused
+            | wanted.versions
+            | {_routing_of(n): f for n, f in wanted.routings.items()}
+        )
+        for place in self._refused.keys() - listed.keys():
             del self._refused[place]
         for place, detail in wanted.refused.items():
             self._refuse(place, Refusal("", detail))
@@ -117,9 +138,9 @@ class Mirror:
 
     def _is_new(self, place: str, stamp: str) -> bool:
         refusal = self._refused.get(place)
-        if refusal is not None and refusal.files == stamp:
+        if refusal is not None and refusal.files == stamp and self._clock() < refusal.until_s:
             return False
-        return self._stamp(place) != stamp or not (self._folder / place).is_dir()
+        return self._stamp(place) != stamp or not (self._folder / place).exists()
 
     def _fetch_version(self, place: str, files: tuple[RemoteFile, ...]) -> None:
         target = self._folder / place
@@ -139,6 +160,10 @@ class Mirror:
             self._refuse(place, Refusal(_stamp_of(files), str(error)))
             shutil.rmtree(building)
             return
+        except SourceUnreadable as error:
+            self._put_off(place, files, error)
+            shutil.rmtree(building)
+            return
         self._refused.pop(place, None)
         _replace(building, target)
         self._write_stamp(place, files)
@@ -153,13 +178,18 @@ class Mirror:
                 raise
 
     def _fetch_routing(self, name: str, file: RemoteFile) -> None:
-        place = f"{name}/{routing.FILE_NAME}"
-        target = self._folder / place
-        if self._stamp(place) == _stamp_of([file]) and target.is_file():
+        place = _routing_of(name)
+        if not self._is_new(place, _stamp_of([file])):
             return
+        target = self._folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
         building = target.with_name(f".{routing.FILE_NAME}.fetching")
-        self._source.fetch(file, building)
+        try:
+            self._source.fetch(file, building)
+        except SourceUnreadable as error:
+            self._put_off(place, [file], error)
+            return
+        self._refused.pop(place, None)
         building.replace(target)
         self._write_stamp(place, [file])
 
@@ -174,7 +204,7 @@ class Mirror:
         _log.info("model_dropped", place=place)
 
     def _drop_routing(self, name: str) -> None:
-        place = f"{name}/{routing.FILE_NAME}"
+        place = _routing_of(name)
         if self._stamp_file(place).exists():
             (self._folder / place).unlink(missing_ok=True)
             self._stamp_file(place).unlink()
@@ -204,11 +234,18 @@ class Mirror:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_stamp_of(files), "utf-8")
 
+    def _put_off(self, place: str, files: Iterable[RemoteFile], error: SourceUnreadable) -> None:
+        self._refuse(place, Refusal(_stamp_of(files), str(error), self._clock() + _RETRY_S))
+
     def _refuse(self, place: str, refusal: Refusal) -> None:
         before = self._refused.get(place)
         if before is None or before.detail != refusal.detail:
             _log.error("model_not_fetched", place=place, detail=refusal.detail)
         self._refused[place] = refusal
+
+
+def _routing_of(name: str) -> str:
+    return f"{name}/{routing.FILE_NAME}"
 
 
 def _check_complete(path: Path, place: str, files: tuple[RemoteFile, ...]) -> None:

@@ -104,6 +104,8 @@ class S3Source:
                 (item.findtext(f"{space}ETag") or "").strip('"'),
             )
             for item in page.iter(f"{space}Contents")
+            # An empty object that stands for a folder, as consoles make them, is no file.
+            if not (item.findtext(f"{space}Key") or "").endswith("/")
         ]
         return files, page.findtext(f"{space}NextContinuationToken") or ""
 
@@ -129,7 +131,7 @@ class S3Source:
             ):
                 if response.status_code != httpx.codes.OK:
                     raise SourceUnreadable(
-                        f"s3://{self._bucket}: the store answers {response.status_code};"
+                        f"s3:/{path}: the store answers {response.status_code};"
                         " AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and"
                         " AWS_ENDPOINT_URL say how it is reached"
                     )

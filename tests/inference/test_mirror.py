@@ -25,6 +25,7 @@ class FolderSource:
         self.extra: list[RemoteFile] = []
         self.down = False
         self.pause_s = 0.0  # before each fetch
+        self.withheld = ""  # a path that is listed and not given
 
     def files(self) -> list[RemoteFile]:
         if self.down:
@@ -37,6 +38,8 @@ class FolderSource:
     def fetch(self, file: RemoteFile, target: Path) -> None:
         self.fetched.append(file.path)
         time.sleep(self.pause_s)
+        if file.path == self.withheld:
+            raise SourceUnreadable(f"{file.path}: 403")
         target.write_bytes((self.folder / file.path).read_bytes())
 
 
@@ -97,6 +100,30 @@ def test_a_source_that_lists_nothing_or_is_down_drops_nothing(
     with pytest.raises(SourceUnreadable, match="down"):
         mirror.sync()
     assert versions(tmp_path) == {"tiny/1"}
+
+
+@pytest.mark.parametrize("path", ["another/1/model.onnx", "another/routing.json"])
+def test_what_is_not_given_keeps_nothing_else_waiting_and_is_asked_for_again(
+    source: FolderSource, tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str
+) -> None:
+    now_s = 0.0
+    mirror = Mirror(source, tmp_path / "cache", _LIMIT, lambda: now_s)
+    write_manifest(write_variant(tmp_path / "remote" / "another" / "1"))
+    (tmp_path / "remote" / "another" / "routing.json").write_text("{}")
+    source.withheld = path
+    for _ in range(2):
+        mirror.sync()
+        assert (tmp_path / "cache" / "tiny" / "1").is_dir()
+        assert (tmp_path / "cache" / "tiny" / "routing.json").is_file()
+        assert not (tmp_path / "cache" / path).exists()
+    assert source.fetched.count(path) == 1
+    now_s = 31.0
+    mirror.sync()
+    assert source.fetched.count(path) == 2
+    assert "".join(capsys.readouterr()).count("403") == 1
+    source.withheld, now_s = "", 62.0
+    mirror.sync()
+    assert (tmp_path / "cache" / path).is_file()
 
 
 def test_an_upload_that_has_not_ended_is_left_for_the_next_time(

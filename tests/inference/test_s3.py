@@ -16,6 +16,7 @@ from inference.model_supply import supply_of
 from inference.settings import Settings
 from inference.sources.aws_signature import Credentials, signed_headers
 from inference.sources.s3 import S3Source, Store
+from inference.sources.source import RemoteFile
 from inference.watcher import Watcher
 from tests.live_models import Service, write_variant
 from tests.tiny_model import write_manifest
@@ -99,6 +100,13 @@ def test_everything_below_the_prefix_is_listed_page_by_page(
     assert {file.size_bytes for file in listed} == {1}
 
 
+def test_a_folder_that_a_console_made_is_no_file(bucket: Bucket) -> None:
+    for key in ("prod/", "prod/tiny/", "prod/tiny/1/"):
+        bucket.client.put_object(Bucket="models", Key=key, Body=b"")
+    bucket.client.put_object(Bucket="models", Key="prod/tiny/1/x", Body=b"x")
+    assert [file.path for file in bucket.source().files()] == ["tiny/1/x"]
+
+
 def test_a_key_with_strange_letters_is_fetched(bucket: Bucket, tmp_path: Path) -> None:
     bucket.client.put_object(Bucket="models", Key="prod/t/1/ä b+c.txt", Body=b"content")
     (file,) = bucket.source().files()
@@ -109,6 +117,8 @@ def test_a_key_with_strange_letters_is_fetched(bucket: Bucket, tmp_path: Path) -
 def test_a_store_that_refuses_or_is_not_there_is_told(bucket: Bucket) -> None:
     with pytest.raises(SourceUnreadable, match=r"answers 404; AWS_ACCESS_KEY_ID"):
         S3Source("s3://nothing/x", Store(_KEY, endpoint=bucket.endpoint)).files()
+    with pytest.raises(SourceUnreadable, match=r"s3://models/prod/tiny/1/x: the store answers 404"):
+        bucket.source().fetch(RemoteFile("tiny/1/x", 1, ""), Path("x"))
     with pytest.raises(SourceUnreadable, match="ConnectError") as caught:
         S3Source("s3://models/x", Store(_KEY, endpoint="http://127.0.0.1:1")).files()
     assert _KEY.secret not in str(caught.value)
