@@ -30,6 +30,7 @@ class OrderedStream(Generic[_Request, _Answer]):
         self._begun: asyncio.Queue[asyncio.Task[_Answer] | None] = asyncio.Queue()
         self._reader: asyncio.Task[None] | None = None
         self._stopped = False
+        self._read_all = False
 
     def stop(self) -> None:
         """Reads no further; what was read is answered, and `run` ends."""
@@ -41,7 +42,7 @@ class OrderedStream(Generic[_Request, _Answer]):
         """Answers every request; cancelling it cancels those that are under way.
 
         Returns:
-            Whether the caller ended the stream, and not `stop`.
+            Whether all that the caller sent was answered: it ended the stream, and not `stop`.
         """
         async with asyncio.TaskGroup() as tasks:
             self._reader = tasks.create_task(self._read(requests, tasks))
@@ -50,13 +51,14 @@ class OrderedStream(Generic[_Request, _Answer]):
             tasks.create_task(self._write_all())
             if self._stopped:
                 self._reader.cancel()
-        return not self._stopped
+        return self._read_all
 
     async def _read(self, requests: AsyncIterator[_Request], tasks: asyncio.TaskGroup) -> None:
         await self._room.acquire()
         async for request in requests:
             self._begun.put_nowait(tasks.create_task(self._answer(request)))
             await self._room.acquire()
+        self._read_all = True
 
     async def _write_all(self) -> None:
         while (answering := await self._begun.get()) is not None:

@@ -36,6 +36,7 @@ ACCEPTED = (("nerve-stream", "accepted"),)
 
 Requests = AsyncIterator[pb.RecognizeStreamRequest]
 Context = grpc.aio.ServicerContext[pb.RecognizeStreamRequest, pb.RecognizeStreamResponse]
+_Stream = OrderedStream[pb.RecognizeStreamItem, pb.RecognizeStreamResponse]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,19 @@ class RecognizeStreams:
         self._metrics = metrics
         self._pending_items = pending_items
         self._translation = translation
-        self._open: set[OrderedStream[pb.RecognizeStreamItem, pb.RecognizeStreamResponse]] = set()
+        self._open: set[_Stream] = set()
         self._draining = False
 
     def drain(self) -> None:
         """Lets every stream answer what it has read and then end as DRAINING; takes no new one."""
         self._draining = True
         for stream in self._open:
+            stream.stop()
+
+    def _take(self, stream: _Stream) -> None:
+        """Counts a stream among those that a drain stops, one that has begun meanwhile included."""
+        self._open.add(stream)
+        if self._draining:
             stream.stop()
 
     async def serve(self, requests: Requests, context: Context) -> None:
@@ -90,7 +97,7 @@ class RecognizeStreams:
         await context.send_initial_metadata(ACCEPTED)
         call = _Call(self._engine, self._metrics, self._translation, query, context)
         stream = OrderedStream(call.answer, call.write, self._pending_items)
-        self._open.add(stream)
+        self._take(stream)
         try:
             ended = await stream.run(call.items(first, requests))
         except* CallerGone:

@@ -121,6 +121,27 @@ async def test_a_stopped_stream_answers_what_it_has_read_and_ends() -> None:
     assert (source.read, written) == (_LIMIT, _LIMIT)
 
 
+async def test_a_stream_that_is_stopped_when_all_is_read_has_ended_by_itself() -> None:
+    read, go_on = asyncio.Event(), asyncio.Event()
+
+    async def answer(number: int) -> int:
+        read.set()
+        await go_on.wait()
+        return number
+
+    async def write(_number: int) -> None:
+        pass
+
+    stream = OrderedStream(answer, write, _LIMIT)
+    running = asyncio.ensure_future(stream.run(aiter(_Source(1))))
+    await read.wait()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    stream.stop()
+    go_on.set()
+    assert await running
+
+
 async def test_a_stream_that_is_stopped_before_it_runs_reads_nothing() -> None:
     source = _Source(1_000)
 
