@@ -136,11 +136,6 @@ class Repository:
         """The models that answer calls, by name."""
         return sorted(name for name, served in self._models.items() if served.live)
 
-    def live_models(self) -> list[Model]:
-        """The live version of every model, those that are not in memory left out."""
-        live = [served.versions[served.live] for served in self._models.values() if served.live]
-        return [version.resident.model for version in live if version.resident]
-
     def served(self, name: str) -> ServedModel:
         """Finds a model that answers calls.
 
@@ -158,6 +153,18 @@ class Repository:
             )
         return found
 
+    def find(self, name: str, version: str) -> Version:
+        """Finds the version that would answer a call, in memory or not: only for a look at it.
+
+        Args:
+            name: empty for the default model.
+            version: a version or an alias; empty for the live version.
+
+        Raises:
+            ModelNotFound: there is none.
+        """
+        return self.served(name).choose(version, random=1.0)
+
     def get(self, name: str, version: str) -> Model:
         """Finds a model that is in memory, without a lease: only for a look at it.
 
@@ -168,7 +175,7 @@ class Repository:
         Raises:
             ModelNotFound: there is none, or it is not in memory.
         """
-        found = self.served(name).choose(version, random=1.0)
+        found = self.find(name, version)
         if found.resident is None:
             detail = f"{found.name}/{found.version} is not in memory: a call loads it"
             raise ModelNotFound(Reason.VERSION_NOT_FOUND, detail)

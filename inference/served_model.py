@@ -225,4 +225,5 @@ class ServedModel:
             version.labels,
             version.window_tokens,
             resident.size_bytes if resident else 0,
+            version.answers,
         )

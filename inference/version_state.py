@@ -30,6 +30,7 @@ class VersionState:
     labels: tuple[str, ...] = ()  # entity types, known since it was first loaded
     window_tokens: int = 0  # longest window, likewise
     memory_bytes: int = 0  # what it is taken to hold; 0 while it is not in memory
+    answers: bool = False  # a call that names it, perhaps after loading it
 
     @property
     def standing(self) -> State:

@@ -91,14 +91,14 @@ class OpenInferenceServicer(GRPCInferenceServiceServicer):
         self, request: pb.ServerReadyRequest, context: _Context
     ) -> pb.ServerReadyResponse:
         """Says whether a model answers."""
-        return pb.ServerReadyResponse(ready=bool(self._engine.repository.live_models()))
+        return pb.ServerReadyResponse(ready=bool(self._engine.repository.served_names()))
 
     async def ModelReady(
         self, request: pb.ModelReadyRequest, context: _Context
     ) -> pb.ModelReadyResponse:
         """Says whether a model answers; of an unknown one, that it does not."""
         try:
-            self._engine.repository.get(request.name, request.version)
+            self._engine.repository.find(request.name, request.version)
         except ModelNotFound:
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=True)
@@ -115,11 +115,11 @@ class OpenInferenceServicer(GRPCInferenceServiceServicer):
     ) -> pb.ModelMetadataResponse:
         """Describes a model that answers."""
         repository = self._engine.repository
-        model = repository.get(request.name, request.version)
+        name = repository.find(request.name, request.version).name
         tensor = pb.ModelMetadataResponse.TensorMetadata
         return pb.ModelMetadataResponse(
-            name=model.name,
-            versions=[v.version for v in repository.versions if v.name == model.name and v.model],
+            name=name,
+            versions=[v.version for v in repository.versions if v.name == name and v.answers],
             platform=_PLATFORM,
             inputs=[tensor(name=INPUT, datatype=DATATYPE, shape=[-1])],
             outputs=[tensor(name=OUTPUT, datatype=DATATYPE, shape=[-1])],
@@ -167,7 +167,7 @@ class OpenInferenceServicer(GRPCInferenceServiceServicer):
         _check_repository(request.repository_name)
         versions = self._engine.repository.versions
         return pb.RepositoryIndexResponse(
-            models=[_index(v) for v in versions if v.model or not request.ready]
+            models=[_index(v) for v in versions if v.answers or not request.ready]
         )
 
     @answered_or_aborted
@@ -237,6 +237,6 @@ def _index(state: VersionState) -> pb.RepositoryIndexResponse.ModelIndex:
     return pb.RepositoryIndexResponse.ModelIndex(
         name=state.name,
         version=state.version,
-        state="READY" if state.model else "UNAVAILABLE",
+        state="READY" if state.answers else "UNAVAILABLE",
         reason=state.detail,
     )

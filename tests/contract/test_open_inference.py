@@ -17,11 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference import VERSION
+from inference.catalogue import scan_model
+from inference.loader import Loader
 from inference.metrics import Metrics
-from inference.repository import Repository
+from inference.repository import Policy, Repository
 from inference.server import OPEN_INFERENCE, Server
 from inference.servicers.bytes_tensor import pack, unpack
 from inference.settings import Settings
+from inference.version_folder import LoadRules
 from protos.inference import open_inference_pb2 as pb
 from protos.inference.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from tests.tiny_model import write_version
@@ -110,6 +113,27 @@ async def test_a_model_that_cannot_answer_is_not_ready(
 ) -> None:
     asked = pb.ModelReadyRequest(name=name, version=version)
     assert (await stub.ModelReady(asked, timeout=10)).ready is ready
+
+
+async def test_a_model_that_a_call_loads_is_ready(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_version(tmp_path / name / "1")
+    options = Settings(host="127.0.0.1", port=0)
+    loader = Loader(LoadRules(tmp_path))
+    size = loader.memory_bytes(scan_model(tmp_path, "a").versions["1"])
+    server = Server(options, Repository.open(loader, "", Policy(memory_bytes=size)), Metrics())
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stub: GRPCInferenceServiceAsyncStub = GRPCInferenceServiceStub(channel)
+        for name in ("b", "a", "b"):
+            assert (await stub.ModelReady(pb.ModelReadyRequest(name=name), timeout=10)).ready
+            described = await stub.ModelMetadata(pb.ModelMetadataRequest(name=name), timeout=10)
+            assert list(described.versions) == ["1"]
+            assert answer(await stub.ModelInfer(request("Apple", model_name=name), timeout=10))
+            index = pb.RepositoryIndexRequest(ready=True)
+            ready = (await stub.RepositoryIndex(index, timeout=10)).models
+            assert [(one.name, one.state) for one in ready] == [("a", "READY"), ("b", "READY")]
+    await server.drain()
 
 
 async def test_the_server_describes_itself(stub: "GRPCInferenceServiceAsyncStub") -> None:
