@@ -1,6 +1,7 @@
 """`python -m inference`: reads the settings, loads the models and serves until told to stop."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -55,6 +56,9 @@ async def _serve(settings: Settings) -> None:
     repository = supply_of(settings, settings.threads_per_worker or 1).open()
     split = chosen_split(settings, repository)
     if split.threads != (settings.threads_per_worker or 1):
+        # Not both in memory at once; what a repository holds refers back to it.
+        del repository
+        gc.collect()
         repository = supply_of(settings, split.threads).open()
     settings = settings.model_copy(
         update={"workers": split.workers, "threads_per_worker": split.threads}
