@@ -119,7 +119,12 @@ class ModelMemory:
         """
         if version.loading is None:
             version.loading = self._spawn(self._load(version))
-        await asyncio.shield(version.loading)
+        version.followers += 1
+        try:
+            await asyncio.shield(version.loading)
+        finally:
+            version.followers -= 1
+            self._tell()
 
     async def wait_for(self, version: Version, expires_ns: int | None) -> Resident:
         """Waits for a version that is not in memory.
@@ -151,6 +156,7 @@ class ModelMemory:
         except BaseException as error:
             if waiter in version.waiters:
                 version.waiters.remove(waiter)
+                self._tell()
             # It may have been given its lease in the instant in which it was called off.
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 waiter.result().end_lease()
@@ -202,7 +208,11 @@ class ModelMemory:
         found: FoundVersion | None = None
         while not (version.current or version.detail):
             found = version.found
-            detail = await self._fault(version)
+            try:
+                detail = await self._fault(version)
+            except _Unwanted:
+                version.loading = None
+                return
             if version.found == found:  # else its folder has changed meanwhile: once more
                 version.detail = detail
         version.loading = None
@@ -219,6 +229,8 @@ class ModelMemory:
             await self._bring_in(version)
         except ModelInvalid as error:
             return str(error)
+        except _Unwanted:
+            raise
         except Exception:  # noqa: BLE001 - a fault of ours must not leave its callers waiting
             _log.exception("model_load_failed", model=version.name, version=version.version)
             return "internal error while it was loaded: the log says which"
@@ -234,7 +246,7 @@ class ModelMemory:
             await self._beside(self._trials, lambda: loader.try_out(found))
         place = object()  # counts the memory while there is no model yet
         async with self._room:
-            await self._make_room(size_bytes)
+            await self._make_room(version, size_bytes)
             self._residency.hold(place, size_bytes)
         try:
             model = await self.beside(lambda: loader.load(found))
@@ -257,8 +269,10 @@ class ModelMemory:
             )
         return size_bytes
 
-    async def _make_room(self, size_bytes: int) -> None:
+    async def _make_room(self, version: Version, size_bytes: int) -> None:
         while (chosen := self._residency.to_evict(size_bytes, _is_idle)) is None:
+            if not version.wanted:
+                raise _Unwanted  # it would only keep out those behind it
             await self._news.wait()
         residents = [one for one in chosen if isinstance(one, Resident)]
         for resident in residents:
@@ -303,6 +317,10 @@ class ModelMemory:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+class _Unwanted(Exception):
+    """Whoever waited for a version has left before there was room for it."""
 
 
 def _is_idle(key: object) -> bool:

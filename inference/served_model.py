@@ -98,6 +98,7 @@ class Version:
     draining: int = 0  # contents of it that have left and are still used
     loading: "asyncio.Task[None] | None" = None
     waiters: "list[asyncio.Future[Resident]]" = field(default_factory=list)
+    followers: int = 0  # who wait for it to be loaded, and need no lease
     labels: tuple[str, ...] = ()
     window_tokens: int = 0
 
@@ -106,6 +107,11 @@ class Version:
         """Whether a call that names it is answered, perhaps after loading it."""
         loadable = self.found is not None and not self.detail
         return not self.withdrawn and (self.resident is not None or loadable)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody waits for it to be loaded."""
+        return bool(self.waiters) or self.followers > 0
 
     @property
     def over(self) -> bool:

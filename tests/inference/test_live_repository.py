@@ -331,6 +331,19 @@ class TestOnDemand:
             loader.gate.set()
             assert await waiting == ("1", "ORG")
 
+    async def test_who_has_left_keeps_nobody_waiting_for_room(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        (tmp_path / "b" / "1" / "model.onnx_data").write_bytes(bytes(size))
+        repository, _ = open_repository(tmp_path, memory_bytes=3 * size + size // 2)
+        async with Service(repository) as service:
+            lease = await repository.lease("a", "")
+            with pytest.raises(DeadlineExceeded):  # there is room for it when a has gone
+                await repository.lease("b", "", time.monotonic_ns() + 50_000_000)
+            assert await service.ask("c") == ("1", "ORG")
+            lease.end_lease()
+            assert await service.ask("b") == ("1", "ORG")
+
     async def test_a_version_that_is_tried_keeps_no_other_out_of_memory(
         self, tmp_path: Path, size: int
     ) -> None:
