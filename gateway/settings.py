@@ -197,6 +197,8 @@ class GatewaySettings(BaseSettings):
             ("inference_server_name", "inference_ca_file"),
             ("jwks_url", "jwt_issuer"),
             ("jwks_url", "jwt_audience"),
+            ("jwt_issuer", "jwks_url"),
+            ("jwt_audience", "jwks_url"),
         )
         for field, needed in needs:
             if getattr(self, field) and not getattr(self, needed):

@@ -89,6 +89,16 @@ def test_an_empty_address_of_redis_is_none(monkeypatch: pytest.MonkeyPatch) -> N
     assert read_settings().redis_url is None
 
 
+@pytest.mark.parametrize("variable", ["GATEWAY_JWT_ISSUER", "GATEWAY_JWT_AUDIENCE"])
+def test_an_issuer_without_the_address_of_its_keys_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """As with a misspelt name of it: the gateway would be open to everybody."""
+    monkeypatch.setenv(variable, "https://issuer.example")
+    with pytest.raises(SettingsInvalid, match=f"^{variable}: needs GATEWAY_JWKS_URL too$"):
+        read_settings()
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         GatewaySettings().__setattr__("port", 1)
