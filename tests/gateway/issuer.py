@@ -2,8 +2,10 @@
 
 import json
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from io import BufferedIOBase
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +23,8 @@ class Issuer:
     Attributes:
         published: ids of the keys in the published set, by default all.
         answer: what is sent instead of the set, if not None.
+        go_on: what an answer waits for; set, unless a test clears it.
+        drip_s: time between two bytes of the answer; 0 sends it whole.
         fetches: how often the set was fetched.
     """
 
@@ -28,6 +32,10 @@ class Issuer:
         self._keys: dict[str, Any] = {}
         self.published: set[str] = set()
         self.answer: bytes | None = None
+        self.go_on = Event()
+        self.go_on.set()
+        self.drip_s = 0.0
+        self._ended = Event()
         self.fetches = 0
         self.rotate("first")
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._responder())
@@ -82,6 +90,16 @@ class Issuer:
         keys.append({"kty": "oct", "kid": "shared", "k": "aHVzaA", "alg": "HS256"})
         return json.dumps({"keys": keys}).encode()
 
+    def send(self, wire: BufferedIOBase, body: bytes) -> None:
+        """Send the body of an answer, in drops if it is to drip."""
+        if not self.drip_s:
+            wire.write(body)
+            return
+        for byte in body:
+            if self._ended.wait(self.drip_s):
+                return
+            wire.write(bytes([byte]))
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -90,6 +108,8 @@ class Issuer:
         self, _kind: type[BaseException] | None, _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:  # fmt: skip
+        self._ended.set()
+        self.go_on.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -98,11 +118,13 @@ class Issuer:
         class Responder(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.fetches += 1
+                issuer.go_on.wait()
                 body = issuer.key_set() if issuer.answer is None else issuer.answer
                 self.send_response(200)
                 self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                with suppress(ConnectionError):  # whoever asked may have given up
+                    self.end_headers()
+                    issuer.send(self.wfile, body)
 
             def log_message(self, *_args: object) -> None:
                 pass

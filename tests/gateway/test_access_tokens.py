@@ -1,5 +1,6 @@
 """Tokens of an issuer, whose keys are on a real port."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -20,9 +21,11 @@ from gateway.settings import GatewaySettings
 from tests.gateway.conftest import Serve
 from tests.gateway.issuer import AUDIENCE, ISSUER, Issuer
 from tests.gateway.keys_file import KeysFile
+from tests.gateway.polling import until
 
 _URL = "/v1/entities"
 _TEXT = {"text": "Tim"}
+_LIMIT_S = 20
 _ALGORITHMS = ("RS256", "ES256")
 
 
@@ -58,6 +61,20 @@ def settings(settings: GatewaySettings, issuer: Issuer) -> GatewaySettings:
 
 def _tokens(issuer: Issuer, clock: _Clock) -> AccessTokens:
     return AccessTokens(Jwks(issuer.url, clock), ISSUER, AUDIENCE, _ALGORITHMS)
+
+
+def _patient_tokens(issuer: Issuer, clock: _Clock) -> AccessTokens:
+    """Tokens whose issuer may take longer than a test does."""
+    jwks = Jwks(issuer.url, clock, timeout_s=10 * _LIMIT_S)
+    return AccessTokens(jwks, ISSUER, AUDIENCE, _ALGORITHMS)
+
+
+async def _is_refused(tokens: AccessTokens, token: str) -> bool:
+    return await tokens.find(token) is None
+
+
+async def _has_fetched(issuer: Issuer) -> bool:
+    return issuer.fetches > 0
 
 
 def _bearer(token: str) -> dict[str, str]:
@@ -180,8 +197,6 @@ async def test_invented_key_ids_are_no_load_on_the_issuer(issuer: Issuer, clock:
 
 
 async def test_many_tokens_at_once_are_one_fetch(http: httpx.AsyncClient, issuer: Issuer) -> None:
-    import asyncio
-
     answers = await asyncio.gather(
         *(http.post(_URL, json=_TEXT, headers=_bearer(issuer.token())) for _ in range(20))
     )
@@ -215,6 +230,88 @@ async def test_an_issuer_that_answers_nonsense_leaves_the_old_keys_in_force_for_
     with pytest.raises(GatewayError) as caught:
         await tokens.find(issuer.token())
     assert caught.value.reason is Reason.KEYS_UNAVAILABLE
+    await tokens.aclose()
+
+
+async def test_while_the_issuer_is_away_a_known_key_is_answered_without_waiting(
+    issuer: Issuer, clock: _Clock
+) -> None:
+    """And once it is back, a key that it has withdrawn meanwhile is refused."""
+    tokens = _patient_tokens(issuer, clock)
+    token = issuer.token()
+    assert await tokens.find(token)
+    issuer.answer = b"hush"
+    clock.now_s += 400
+    assert await tokens.find(token)
+    issuer.answer = None
+    issuer.go_on.clear()
+    async with asyncio.timeout(_LIMIT_S):
+        for _ in range(3):
+            clock.now_s += 10
+            assert await tokens.find(token)
+        issuer.rotate("second")
+        issuer.go_on.set()
+        await until(lambda: _is_refused(tokens, token))
+    assert issuer.fetches == 3, "one after the other"
+    await tokens.aclose()
+
+
+async def test_a_failure_of_long_ago_does_not_keep_a_withdrawn_key(
+    issuer: Issuer, clock: _Clock
+) -> None:
+    tokens = _tokens(issuer, clock)
+    token = issuer.token()
+    assert await tokens.find(token)
+    issuer.answer = b"hush"
+    clock.now_s += 400
+    assert await tokens.find(token)
+    issuer.answer = None
+    issuer.rotate("second")
+    clock.now_s += 100
+    assert await tokens.find(token) is None
+    await tokens.aclose()
+
+
+async def test_the_fetch_that_nobody_waits_for_ends_with_the_gateway(
+    issuer: Issuer, clock: _Clock
+) -> None:
+    others = asyncio.all_tasks()
+    tokens = _patient_tokens(issuer, clock)
+    assert await tokens.find(issuer.token())
+    issuer.answer = b"hush"
+    clock.now_s += 400
+    assert await tokens.find(issuer.token())
+    issuer.go_on.clear()
+    clock.now_s += 10
+    assert await tokens.find(issuer.token())
+    async with asyncio.timeout(_LIMIT_S):
+        await tokens.aclose()
+    assert asyncio.all_tasks() == others
+
+
+async def test_an_issuer_that_drips_is_waited_for_no_longer_than_a_silent_one(
+    issuer: Issuer, clock: _Clock
+) -> None:
+    """Each byte comes in time, the set does not."""
+    issuer.drip_s = 0.05
+    tokens = AccessTokens(Jwks(issuer.url, clock, timeout_s=0.5), ISSUER, AUDIENCE, _ALGORITHMS)
+    async with asyncio.timeout(_LIMIT_S):
+        with pytest.raises(GatewayError) as caught:
+            await tokens.find(issuer.token())
+    assert caught.value.reason is Reason.KEYS_UNAVAILABLE
+    await tokens.aclose()
+
+
+async def test_a_caller_who_gives_up_leaves_the_others_their_fetch(
+    issuer: Issuer, clock: _Clock
+) -> None:
+    tokens = _tokens(issuer, clock)
+    issuer.go_on.clear()
+    first, second = (asyncio.create_task(tokens.find(issuer.token())) for _ in range(2))
+    await until(lambda: _has_fetched(issuer))
+    first.cancel()
+    issuer.go_on.set()
+    assert await second
     await tokens.aclose()
 
 
