@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
-from jwt import PyJWK
-from jwt.exceptions import InvalidTokenError
+from jwt.exceptions import InvalidTokenError, PyJWTError
 
 from gateway.callers import Caller
-from gateway.jwks import Jwks
+from gateway.jwks import Jwks, SigningKey
 
 _MAX_TOKEN_CHARS: Final = 8192
 # Clocks of issuer and gateway may differ by this much.
@@ -91,18 +90,18 @@ class AccessTokens:
         key_id = header.get("kid")
         return key_id if header.get("alg") in self._algorithms else None
 
-    def _check(self, token: str, key: PyJWK) -> _Checked | None:
+    def _check(self, token: str, key: SigningKey) -> _Checked | None:
         try:
             claims = jwt.decode(
                 token,
-                key,
-                algorithms=list(self._algorithms),
+                key.jwk.key,
+                algorithms=[name for name in self._algorithms if name in key.algorithms],
                 audience=self._audience,
                 issuer=self._issuer,
                 leeway=_LEEWAY_S,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-        except InvalidTokenError:
+        except PyJWTError:  # of the token, or of a key that names what does not fit its curve
             return None
         return _Checked(_caller_of(claims), float(claims["exp"]) + _LEEWAY_S)
 

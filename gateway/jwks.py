@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
-from jwt import PyJWK, PyJWKSet
-from jwt.exceptions import PyJWKError, PyJWKSetError
+from jwt import PyJWK
+from jwt.exceptions import PyJWTError
 
 from gateway.errors import GatewayError, Reason
 from telemetry.logs import get_logger
@@ -27,14 +28,22 @@ _AWAY_S: Final = 60.0
 # The largest sets that big issuers publish are about 10 kB.
 _MAX_BYTES: Final = 512 * 1024
 
-_FAILURES: Final = (
-    httpx.HTTPError,
-    TimeoutError,
-    ValueError,
-    RecursionError,
-    PyJWKError,
-    PyJWKSetError,
-)
+# All that an RSA key can check (RFC 7518, 3.1); a key of another type has a curve, which fits one.
+_FIT_RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key that an issuer signs with, as it publishes it.
+
+    Attributes:
+        jwk: the key.
+        algorithms: signatures that it checks: what the key names (RFC 7517, 4.4), or else all that
+            fit its type.
+    """
+
+    jwk: PyJWK
+    algorithms: frozenset[str]
 
 
 class Jwks:
@@ -62,14 +71,14 @@ class Jwks:
         self._http: Final = httpx.AsyncClient(
             timeout=timeout_s, follow_redirects=False, trust_env=False
         )
-        self._keys: Mapping[str, PyJWK] = {}
+        self._keys: Mapping[str, SigningKey] = {}
         self._fetched_s = -float("inf")
         self._tried_s = -float("inf")
         self._failed_s = -float("inf")  # since the last success
         self._behind: asyncio.Task[None] | None = None
         self.generation = 0
 
-    async def find(self, key_id: str) -> PyJWK | None:
+    async def find(self, key_id: str) -> SigningKey | None:
         """The key of an id; looks again where it is not known or the set is old.
 
         While the issuer is away a known key is answered at once, and looked for behind that.
@@ -118,7 +127,7 @@ class Jwks:
             # As a whole: httpx's own limit is one for each chunk, and an issuer may drip.
             async with asyncio.timeout(self._timeout_s):
                 keys = _keys_of(await self._download())
-        except _FAILURES as error:
+        except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as error:
             self._tried_s = self._failed_s = self._clock()
             _LOG.error("issuer_keys_not_fetched", error=type(error).__name__)
             return
@@ -140,12 +149,29 @@ class Jwks:
         return httpx.Response(200, content=bytes(raw)).json()
 
 
-def _keys_of(document: Any) -> dict[str, PyJWK]:
+def _keys_of(document: Any) -> dict[str, SigningKey]:
     """The keys that check a signature by a private key; symmetric ones are no business of ours."""
-    if not isinstance(document, dict):
-        raise ValueError("the key set is no object")  # noqa: TRY004 - bad data, not a bad call
+    members = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(members, list):
+        raise ValueError("this is no key set")  # noqa: TRY004 - bad data, not a bad call
+    keys = [key for member in members if (key := _key_of(member)) is not None]
+    if not keys:
+        raise ValueError("the set holds no key that can be used")
     return {
-        key.key_id: key
-        for key in PyJWKSet.from_dict(document).keys
-        if key.key_id and key.key_type != "oct" and key.public_key_use in (None, "sig")
+        key.jwk.key_id: key
+        for key in keys
+        if key.jwk.key_id and key.jwk.key_type != "oct" and key.jwk.public_key_use in (None, "sig")
     }
+
+
+def _key_of(member: Any) -> SigningKey | None:
+    """One key of a set; None where it cannot be used, which must not take the others away."""
+    if not isinstance(member, dict):
+        return None
+    try:
+        jwk = PyJWK(member)
+    except (PyJWTError, TypeError, ValueError, NotImplementedError):
+        return None
+    # PyJWT takes an RSA key that names no algorithm for one of RS256 alone.
+    is_open = jwk.key_type == "RSA" and not member.get("alg")
+    return SigningKey(jwk, _FIT_RSA if is_open else frozenset({jwk.algorithm_name}))

@@ -22,6 +22,7 @@ class Issuer:
 
     Attributes:
         published: ids of the keys in the published set, by default all.
+        declared: `alg` of published keys, by their ids; none by default.
         answer: what is sent instead of the set, if not None.
         go_on: what an answer waits for; set, unless a test clears it.
         drip_s: time between two bytes of the answer; 0 sends it whole.
@@ -31,6 +32,7 @@ class Issuer:
     def __init__(self) -> None:
         self._keys: dict[str, Any] = {}
         self.published: set[str] = set()
+        self.declared: dict[str, str] = {}
         self.answer: bytes | None = None
         self.go_on = Event()
         self.go_on.set()
@@ -46,13 +48,24 @@ class Issuer:
         """Where the set is."""
         return f"http://127.0.0.1:{self._server.server_port}/jwks.json"
 
-    def rotate(self, key_id: str) -> None:
+    def rotate(self, key_id: str, *, rsa_key: bool = False) -> None:
         """Sign with a new key, and publish it alone."""
-        self._keys[key_id] = ec.generate_private_key(ec.SECP256R1())
+        self._keys[key_id] = (
+            rsa.generate_private_key(65537, 2048)
+            if rsa_key
+            else ec.generate_private_key(ec.SECP256R1())
+        )
         self.published = {key_id}
         self._current = key_id
 
-    def token(self, *, key_id: str | None = None, headers: Any = None, **claims: Any) -> str:
+    def token(
+        self,
+        *,
+        key_id: str | None = None,
+        algorithm: str = "ES256",
+        headers: Any = None,
+        **claims: Any,
+    ) -> str:
         """A token that is valid but for what the claims say; None leaves one out."""
         key_id = key_id or self._current
         now = time.time()  # noqa: TID251 - dates of tokens are wall-clock times
@@ -62,7 +75,7 @@ class Issuer:
         }  # fmt: skip
         kept = {name: value for name, value in {**standard, **claims}.items() if value is not None}
         return jwt.encode(
-            kept, self._keys[key_id], "ES256", headers={"kid": key_id, **(headers or {})}
+            kept, self._keys[key_id], algorithm, headers={"kid": key_id, **(headers or {})}
         )
 
     def public_pem(self) -> bytes:
@@ -79,16 +92,21 @@ class Issuer:
         return pem
 
     def key_set(self) -> bytes:
-        """The published set, with keys in it that sign no token."""
-        keys = [
-            {**json.loads(ECAlgorithm.to_jwk(self._keys[key_id].public_key())), "kid": key_id,
-             "use": "sig"}
-            for key_id in self.published
-        ]  # fmt: skip
+        """The published set, with keys in it that sign no token, or that nobody can use."""
+        keys: list[Any] = [self._published_key(key_id) for key_id in self.published]
         other = rsa.generate_private_key(65537, 2048).public_key()
         keys.append({**json.loads(RSAAlgorithm.to_jwk(other)), "kid": "enc", "use": "enc"})
         keys.append({"kty": "oct", "kid": "shared", "k": "aHVzaA", "alg": "HS256"})
+        keys += ["junk", {"kid": "odd"}, {"kty": "RSA", "kid": "unsigned", "alg": "none"}]
         return json.dumps({"keys": keys}).encode()
+
+    def _published_key(self, key_id: str) -> dict[str, Any]:
+        public = self._keys[key_id].public_key()
+        algorithm = RSAAlgorithm if isinstance(public, rsa.RSAPublicKey) else ECAlgorithm
+        key = {**json.loads(algorithm.to_jwk(public)), "kid": key_id, "use": "sig"}
+        if key_id in self.declared:
+            key["alg"] = self.declared[key_id]
+        return key
 
     def send(self, wire: BufferedIOBase, body: bytes) -> None:
         """Send the body of an answer, in drops if it is to drip."""

@@ -6,9 +6,9 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ from gateway.access_tokens import AccessTokens
 from gateway.callers import Caller
 from gateway.errors import GatewayError, Reason
 from gateway.jwks import Jwks
-from gateway.settings import GatewaySettings
+from gateway.settings import GatewaySettings, JwtAlgorithm
 from tests.gateway.conftest import Serve
 from tests.gateway.issuer import AUDIENCE, ISSUER, Issuer
 from tests.gateway.keys_file import KeysFile
@@ -85,6 +85,11 @@ def _part(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
+def _sign(signed: str, secret: bytes) -> str:
+    digest = hmac.digest(secret, signed.encode(), hashlib.sha256)
+    return f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
 async def test_a_valid_token_is_answered(http: httpx.AsyncClient, issuer: Issuer) -> None:
     answer = await http.post(_URL, json=_TEXT, headers=_bearer(issuer.token()))
     assert answer.status_code == 200
@@ -132,11 +137,71 @@ async def test_a_token_without_a_signature_or_with_a_shared_secret_is_refused(
     forged = [unsigned, ".".join([*good.split(".")[:2], ""])]
     for key_id, secret in (("first", issuer.public_pem()), ("shared", b"hush")):
         signed = f"{_part({'alg': 'HS256', 'typ': 'JWT', 'kid': key_id})}.{claims}"
-        digest = hmac.digest(secret, signed.encode(), hashlib.sha256)
-        forged.append(f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}")
+        forged.append(_sign(signed, secret))
     for token in forged:
         answer = await http.post(_URL, json=_TEXT, headers=_bearer(token))
         assert answer.status_code == 401
+
+
+_OF_RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+
+
+@pytest.fixture
+async def rsa_tokens(issuer: Issuer, clock: _Clock) -> AsyncIterator[AccessTokens]:
+    """Tokens of an issuer with an RSA key, all documented algorithms taken."""
+    issuer.rotate("rsa", rsa_key=True)
+    tokens = AccessTokens(Jwks(issuer.url, clock), ISSUER, AUDIENCE, get_args(JwtAlgorithm))
+    yield tokens
+    await tokens.aclose()
+
+
+async def test_an_rsa_key_that_names_no_algorithm_checks_all_of_rsa(
+    rsa_tokens: AccessTokens, issuer: Issuer
+) -> None:
+    for algorithm in _OF_RSA:
+        assert await rsa_tokens.find(issuer.token(algorithm=algorithm)), algorithm
+
+
+async def test_a_key_that_names_its_algorithm_checks_no_other(
+    rsa_tokens: AccessTokens, issuer: Issuer
+) -> None:
+    issuer.declared["rsa"] = "PS256"
+    for algorithm in _OF_RSA:
+        found = await rsa_tokens.find(issuer.token(algorithm=algorithm))
+        assert (found is not None) == (algorithm == "PS256"), algorithm
+
+
+async def test_a_key_checks_only_algorithms_that_the_settings_take(
+    issuer: Issuer, clock: _Clock
+) -> None:
+    issuer.rotate("rsa", rsa_key=True)
+    tokens = _tokens(issuer, clock)
+    assert await tokens.find(issuer.token(algorithm="PS256")) is None
+    assert await tokens.find(issuer.token(algorithm="RS256"))
+    await tokens.aclose()
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "none", "ES256", "EdDSA"])
+async def test_an_rsa_key_checks_nothing_that_is_not_of_rsa(
+    rsa_tokens: AccessTokens, issuer: Issuer, algorithm: str
+) -> None:
+    """The public key is no secret that a token could be signed with."""
+    claims = issuer.token(algorithm="RS256").split(".")[1]
+    signed = f"{_part({'alg': algorithm, 'kid': 'rsa'})}.{claims}"
+    assert await rsa_tokens.find(f"{signed}.") is None
+    assert await rsa_tokens.find(_sign(signed, issuer.public_pem())) is None
+
+
+async def test_an_algorithm_that_does_not_fit_the_key_is_no_error_of_the_gateway(
+    issuer: Issuer, clock: _Clock
+) -> None:
+    issuer.declared["first"] = "ES384"  # its curve is that of ES256
+    tokens = AccessTokens(Jwks(issuer.url, clock), ISSUER, AUDIENCE, get_args(JwtAlgorithm))
+    claims = issuer.token().split(".")[1]
+    forged = _sign(f"{_part({'alg': 'ES384', 'kid': 'first'})}.{claims}", b"")
+    assert await tokens.find(forged) is None
+    assert await tokens.find(issuer.token()) is None
+    await tokens.aclose()
 
 
 @pytest.mark.parametrize("token", ["a.b.c", "..", "é.é.é", f"{'a' * 9000}.b.c", "e30.e30.e30"])
