@@ -8,8 +8,10 @@ time is Redis's own, so clocks of gateways that differ do no harm.
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -83,6 +85,21 @@ redis.call('EXPIRE', KEYS[1], math.ceil(tonumber(ARGV[1])) + 1)
 _RENEWALS_PER_LEASE: Final = 3
 
 
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A request that has ended and may still be counted as running.
+
+    Attributes:
+        key: of its caller's running requests.
+        request_id: its id there.
+        until_s: of the ledger's clock; its lease has ended by then.
+    """
+
+    key: str
+    request_id: str
+    until_s: float
+
+
 class RedisLedger:
     """A ledger in Redis; `aclose` ends its connections, and the task that renews leases.
 
@@ -114,6 +131,7 @@ class RedisLedger:
         self._extend: Final = self._redis.register_script(_RENEW)
         self._lease_s: Final = lease_s
         self._running: Final[dict[str, set[str]]] = {}  # ids by the key of their caller
+        self._owed: deque[_Slot] = deque()  # the oldest first
         self._renewal: asyncio.Task[None] | None = None
         self._clock: Final = clock
         self._away_until_s = -float("inf")
@@ -145,11 +163,20 @@ class RedisLedger:
     async def enter(self, caller: str, request_id: str, most: int) -> bool:
         """Count a request as running.
 
+        Where it fails or is cancelled, what Redis may have counted all the same is taken back.
+
         Raises:
             LedgerUnavailable: Redis does not answer.
         """
         key = _running_key(caller)
-        if not await self._run(self._enter, key, [request_id, most, self._lease_s]):
+        await self._settle()
+        try:
+            script = self._enter(keys=[key], args=[request_id, most, self._lease_s])
+            entered = await self._ask(script)
+        except BaseException:
+            self._owe(key, request_id)
+            raise
+        if not entered:
             return False
         self._running.setdefault(key, set()).add(request_id)
         if self._renewal is None:
@@ -157,16 +184,17 @@ class RedisLedger:
         return True
 
     async def leave(self, caller: str, request_id: str) -> None:
-        """Count a request as ended; where Redis does not answer, its lease ends it."""
+        """Count a request as ended, once Redis answers; where it does not, its lease ends it."""
         key = _running_key(caller)
         ids = self._running.get(key, set())
+        if request_id not in ids:  # it passed without being counted
+            return
         ids.discard(request_id)
         if not ids:
             self._running.pop(key, None)
-        try:
-            await self._redis.zrem(key, request_id)
-        except (RedisError, OSError) as error:
-            self._note_away(error)
+        self._owe(key, request_id)
+        with suppress(LedgerUnavailable):
+            await self._settle()
 
     async def aclose(self) -> None:
         """Close the connections; requests that still run are given up with their leases."""
@@ -188,13 +216,46 @@ class RedisLedger:
             self._renewal = None
 
     async def _run(self, script: Any, key: str, arguments: list[Any]) -> Any:
-        if self._clock() < self._away_until_s:
+        await self._settle()
+        return await self._ask(script(keys=[key], args=arguments))
+
+    def _owe(self, key: str, request_id: str) -> None:
+        """Note that a request has ended, which Redis is still to be told."""
+        now_s = self._clock()
+        while self._owed and self._owed[0].until_s <= now_s:
+            self._owed.popleft()
+        self._owed.append(_Slot(key, request_id, now_s + self._lease_s))
+
+    async def _settle(self) -> None:
+        """Take back what is owed, before Redis is asked for anything else.
+
+        Raises:
+            LedgerUnavailable: Redis does not answer, or did not a moment ago.
+        """
+        now_s = self._clock()
+        if now_s < self._away_until_s:
             raise LedgerUnavailable
+        if self._away:  # one asks whether it is back; who comes meanwhile does not wait for that
+            self._away_until_s = now_s + _RETRY_EVERY_S
+        if not self._owed:
+            return
+        owed, self._owed = self._owed, deque()
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for slot in owed:
+                pipeline.zrem(slot.key, slot.request_id)
+            try:
+                await self._ask(pipeline.execute())
+            except BaseException:
+                self._owed.extendleft(reversed(owed))
+                raise
+
+    async def _ask(self, question: Awaitable[Any]) -> Any:
         try:
-            answer = await script(keys=[key], args=arguments)
+            answer = await question
         except (RedisError, OSError) as error:
             self._note_away(error)
             raise LedgerUnavailable from None
+        self._away_until_s = -float("inf")
         if self._away:
             self._away = False
             _LOG.info("limits_store_back")

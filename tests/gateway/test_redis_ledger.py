@@ -17,6 +17,7 @@ from gateway.ledger import LedgerUnavailable
 from gateway.redis_ledger import RedisLedger
 from gateway.token_bucket import Charge, Rule, judge
 from telemetry import logs
+from tests.gateway.polling import until
 from tests.gateway.redis_server import PASSWORD, RedisServer
 
 # So slow that nothing comes back while a test runs.
@@ -183,6 +184,116 @@ def own_redis() -> Iterator[RedisServer]:
     """A Redis that a test may break."""
     with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder)) as server:
         yield server
+
+
+class _Clock:
+    """Monotonic seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> _Clock:
+    return _Clock()
+
+
+@pytest.fixture
+async def shaken(own_redis: RedisServer, clock: _Clock) -> AsyncIterator[RedisLedger]:
+    """The ledger of a gateway whose Redis a test may break; it is connected, its scripts known."""
+    ledger = RedisLedger(own_redis.url, lease_s=60, clock=clock)
+    await ledger.take("a", [Charge(_SLOW, 1.0)])
+    await ledger.enter("a", "first", 1)
+    await ledger.leave("a", "first")
+    yield ledger
+    await ledger.aclose()
+
+
+async def test_a_request_that_redis_counts_too_late_is_taken_back(
+    own_redis: RedisServer, shaken: RedisLedger, clock: _Clock
+) -> None:
+    """Its caller was told 503: nobody would say that it has ended."""
+    own_redis.freeze()
+    with pytest.raises(LedgerUnavailable):
+        await shaken.enter("a", "1", 1)
+    own_redis.thaw()
+    await until(lambda: _counts_running(own_redis))
+    clock.now_s = 5.0
+    assert await shaken.enter("a", "2", 1)
+
+
+async def test_a_request_that_is_cancelled_while_it_is_counted_is_taken_back(
+    own_redis: RedisServer, shaken: RedisLedger
+) -> None:
+    own_redis.freeze()
+    entering = asyncio.create_task(shaken.enter("a", "1", 1))
+    await asyncio.sleep(0.05)  # or else it is cancelled before it has asked, which is no harm
+    entering.cancel()
+    await asyncio.wait([entering])
+    own_redis.thaw()
+    assert await shaken.enter("a", "2", 1)
+
+
+async def test_while_redis_is_away_nobody_waits_to_leave_and_slots_come_back_with_it(
+    own_redis: RedisServer, shaken: RedisLedger, clock: _Clock
+) -> None:
+    for number in range(3):
+        assert await shaken.enter("a", f"{number}", 3)
+    own_redis.freeze()
+    await shaken.leave("a", "0")
+    for request_id in ("1", "2", "never counted"):
+        assert await _ends_at_once(shaken.leave("a", request_id))
+    own_redis.thaw()
+    clock.now_s = 5.0
+    for number in range(3):
+        assert await shaken.enter("a", f"again {number}", 3)
+
+
+async def test_one_request_asks_whether_redis_is_back_and_the_others_do_not_wait_for_it(
+    own_redis: RedisServer, shaken: RedisLedger, clock: _Clock
+) -> None:
+    charges = [Charge(_SLOW, 1.0)]
+    own_redis.freeze()
+    with pytest.raises(LedgerUnavailable):
+        await shaken.take("a", charges)
+    clock.now_s = 5.0
+    asks = asyncio.create_task(shaken.take("a", charges))
+    assert not await _ends_at_once(asks)
+    assert await _ends_at_once(shaken.take("a", charges))
+    own_redis.thaw()
+    await asyncio.wait([asks])
+
+
+async def test_what_is_owed_to_a_redis_that_stays_away_does_not_pile_up(
+    own_redis: RedisServer, shaken: RedisLedger, clock: _Clock
+) -> None:
+    own_redis.kill()
+    for number in range(200):
+        with pytest.raises(LedgerUnavailable):
+            await shaken.enter("a", f"{number}", 1)
+        clock.now_s += 2.0
+    own_redis.start()
+    await shaken.take("a", [Charge(_SLOW, 1.0)])
+    async with Redis.from_url(own_redis.url) as client:
+        stats = await client.info("commandstats")
+    assert 0 < stats["cmdstat_zrem"]["calls"] <= 30, "those of one lease"
+
+
+async def _counts_running(redis: RedisServer) -> bool:
+    async with Redis.from_url(redis.url) as client:
+        return bool([key async for key in client.scan_iter("*:running")])
+
+
+async def _ends_at_once(call: Awaitable[object]) -> bool:
+    """Whether it ends without waiting for anything; a call that does not is left to its owner."""
+    task = asyncio.ensure_future(call)
+    await asyncio.sleep(0)
+    if task.done():
+        task.exception()
+    return task.done()
 
 
 @pytest.mark.parametrize("outage", ["kill", "freeze"])
