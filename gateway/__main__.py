@@ -114,8 +114,13 @@ def main() -> None:
 
 
 def _listen(settings: GatewaySettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    return socket.create_server(
+        (settings.host, settings.port),
+        family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
+        backlog=_BACKLOG,
+        # Every interface, in both families, as gRPC reads it.
+        dualstack_ipv6=settings.host == "::" and socket.has_dualstack_ipv6(),
+    )
 
 
 def configure(settings: GatewaySettings, tracer: Tracer | None = None) -> uvicorn.Config:

@@ -1,4 +1,4 @@
-"""Ports for processes that are to listen later, perhaps again and again."""
+"""Where processes of tests can listen: ports for later, perhaps again and again; families."""
 
 import itertools
 import os
@@ -24,3 +24,12 @@ def free_port() -> int:
             continue
         return found.port
     raise AssertionError(f"all ports from {_OWN} to {_OWN + _OF_ONE - 1} are taken")
+
+
+def has_ipv6() -> bool:
+    """Whether this machine has a loopback of IPv6."""
+    try:
+        find_free(Listener("::1", 0, ""))
+    except PortTaken:
+        return False
+    return True

@@ -13,6 +13,7 @@ import pytest
 
 from tests.certificates import Authority
 from tests.e2e.stack import Process, answers, free_ports, gone, serving, started, until
+from tests.ports import has_ipv6
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -29,14 +30,6 @@ def _in_flight(process: Process) -> bool:
     metrics = httpx.get(f"http://127.0.0.1:{process.ports.metrics}/metrics").text
     found = re.search(r"^inference_calls_in_flight (\S+)$", metrics, re.MULTILINE)
     return found is not None and float(found.group(1)) > 0
-
-
-def _has_ipv6() -> bool:
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
@@ -59,7 +52,7 @@ def test_one_signal_drains_both_with_the_running_request_answered(tmp_path: Path
     assert "Traceback" not in said
 
 
-@pytest.mark.skipif(not _has_ipv6(), reason="this machine has no loopback of IPv6")
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no loopback of IPv6")
 def test_both_serve_over_ipv6_with_and_without_brackets(tmp_path: Path) -> None:
     with serving(tmp_path, GATEWAY_HOST="[::1]", INFERENCE_HOST="::1") as process:
         response = _ask(f"http://[::1]:{process.ports.gateway}", "Angela Merkel visited Seoul.")

@@ -16,6 +16,7 @@ from protos.ner.v1 import entity_recognizer_pb2 as pb
 from tests.certificates import Authority
 from tests.gateway.polling import until
 from tests.gateway.scripted_inference import ScriptedInference, find_names
+from tests.ports import has_ipv6
 
 _LIMIT_S = 30
 _TEXT = "Angela Merkel visited Seoul"
@@ -116,6 +117,20 @@ async def test_a_port_that_is_taken_is_one_line_and_exit_1(start: Start) -> None
     assert stdout == b""
     assert json.loads(line)["port"] == port
     assert "GATEWAY_PORT" in json.loads(line)["detail"]
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no loopback of IPv6")
+async def test_every_interface_of_ipv6_is_every_interface_of_ipv4_too(start: Start) -> None:
+    """As for the inference service: what `localhost` leads to must not matter."""
+    gateway = _Gateway(await start(GATEWAY_HOST="[::]", GATEWAY_PORT="0"))
+    try:
+        async with asyncio.timeout(_LIMIT_S), httpx.AsyncClient(trust_env=False) as http:
+            port = await gateway.port()
+            for host in ("127.0.0.1", "[::1]"):
+                assert (await http.get(f"http://{host}:{port}/healthz")).status_code == 200
+    finally:
+        gateway.process.terminate()
+        assert await gateway.end() == 0
 
 
 async def _refuses(url: str) -> bool:
