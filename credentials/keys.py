@@ -125,7 +125,19 @@ def read_keys(path: Path) -> KeyRing:
     Raises:
         CredentialInvalid: it cannot be used; the message repeats none of its values.
     """
-    raw = read_bytes(path)
+    return parse_keys(read_bytes(path), path)
+
+
+def parse_keys(raw: bytes, path: Path) -> KeyRing:
+    """Read what a file of keys holds, or is to hold.
+
+    Args:
+        raw: TOML or JSON.
+        path: of the file; its suffix says which, and messages name it.
+
+    Raises:
+        CredentialInvalid: it cannot be used; the message repeats none of its values.
+    """
     try:
         text = raw.decode()
         document: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)

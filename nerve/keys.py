@@ -4,17 +4,20 @@ import argparse
 import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
+from credentials.errors import CredentialInvalid
 from credentials.keys import KEY_ID, MAX_KEY_CHARS, digest_of, new_key
+from nerve.keys_file import append
 
 _NAME = re.compile(r"[^\s\"\\]+")
 _EVERY_MODEL = "*"
 
 _NEW = """\
 Make a key of 256 random bits. The key goes to standard output, alone and once: give it to its
-caller. The entry for the keys file (GATEWAY_KEYS_FILE, INFERENCE_TOKENS_FILE) goes to standard
-error; it holds the key's SHA-256, from which nobody can find the key. Running services read a
-changed file within a second."""
+caller. The entry for the keys file (GATEWAY_KEYS_FILE, INFERENCE_TOKENS_FILE) is added to the
+file that --file names, or else goes to standard error; it holds the key's SHA-256, from which
+nobody can find the key. Running services read a changed file within a second."""
 
 _HASH = """\
 Read a key from standard input and print its SHA-256, for an entry of a keys file. Only for keys
@@ -67,6 +70,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="a model that it may ask; may be repeated (default: every model)",
     )
     new.add_argument("--admin", action="store_true", help="it may load and unload models")
+    new.add_argument(
+        "--file",
+        type=_file,
+        metavar="PATH",
+        help="keys file (TOML) that gains the entry, if it can be read with it; made if it is"
+        " missing",
+    )
     new.set_defaults(run=_new)
     hashed = actions.add_parser("hash", help="the SHA-256 of a key", description=_HASH)
     hashed.set_defaults(run=_hash)
@@ -75,7 +85,14 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _new(options: argparse.Namespace) -> int:
     secret = new_key()
     entry = Entry(options.id, digest_of(secret).hex(), tuple(options.model), options.admin)
-    print(entry.toml(), file=sys.stderr)
+    if options.file is None:
+        print(entry.toml(), file=sys.stderr)
+    else:
+        try:
+            append(options.file, entry.toml())
+        except CredentialInvalid as error:
+            print(f"nerve: the entry was not added: {error}", file=sys.stderr)
+            return 1
     print(secret)
     return 0
 
@@ -107,3 +124,10 @@ def _model(value: str) -> str:
     if not _NAME.fullmatch(value) or value == _EVERY_MODEL:
         raise argparse.ArgumentTypeError("must be the name of a model")
     return value
+
+
+def _file(value: str) -> Path:
+    path = Path(value)
+    if path.suffix == ".json":
+        raise argparse.ArgumentTypeError("must be TOML: add to a file of JSON by hand")
+    return path
