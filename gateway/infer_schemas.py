@@ -4,9 +4,12 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+# As wherever many values may stand: a million that do not fit are one error, not a million.
 _Parameters = Annotated[
-    dict[str, bool | int | float | str], Field(max_length=100, default_factory=dict)
+    dict[str, bool | int | float | str],
+    Field(max_length=100, fail_fast=True, default_factory=dict),
 ]
+_Row = Annotated[list[str], Field(fail_fast=True)]
 _STRICT: Final = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
@@ -20,7 +23,7 @@ class InferInput(BaseModel):
     )
     datatype: str = Field(json_schema_extra={"const": "BYTES"}, description="`BYTES`.")
     shape: list[int] = Field(max_length=8, description="`[n]` or `[n, 1]`, for n texts.")
-    data: list[str | list[str]] | None = Field(
+    data: list[str | _Row] | None = Field(
         default=None, fail_fast=True, description="The texts, as they are or each in a list."
     )
     parameters: _Parameters = Field(

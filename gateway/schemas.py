@@ -232,7 +232,9 @@ class HubBody(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    inputs: str | list[str] = Field(description="One text, or several.")
+    inputs: str | Annotated[list[str], Field(max_length=_MAX_TEXTS, fail_fast=True)] = Field(
+        description="One text, or several."
+    )
     parameters: HubParameters | None = None
     options: dict[str, Any] | None = Field(
         default=None, description="Of the hosted service (`wait_for_model`); has no effect here."

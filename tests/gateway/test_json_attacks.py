@@ -83,6 +83,52 @@ async def test_json_that_does_not_fit_is_422(
     assert not inference.requests
 
 
+def _infer(data: bytes) -> bytes:
+    return (
+        b'{"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": ' + data + b"}]}"
+    )
+
+
+_MANY_NUMBERS = b"[" + b"1," * 100_000 + b"1]"
+_MANY_NAMES = b"{" + b",".join(b'"%d": []' % n for n in range(100_000)) + b"}"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "first"),
+    [
+        ("/models/ner-en", b'{"inputs": ' + _MANY_NUMBERS + b"}", "inputs"),
+        ("/v2/models/ner-en/infer", _infer(_MANY_NUMBERS), "inputs.0.data.0"),
+        ("/v2/models/ner-en/infer", _infer(b"[" + _MANY_NUMBERS + b"]"), "inputs.0.data.0"),
+        (
+            "/v2/models/ner-en/infer",
+            b'{"inputs": [], "parameters": ' + _MANY_NAMES + b"}",
+            "parameters.0",
+        ),
+        (
+            "/v2/repository/models/ner-en/load",
+            b'{"parameters": ' + _MANY_NAMES + b"}",
+            "parameters.0",
+        ),
+        (
+            "/v2/repository/models/ner-en/unload",
+            b'{"parameters": ' + _MANY_NAMES + b"}",
+            "parameters.0",
+        ),
+    ],
+)
+async def test_values_that_do_not_fit_are_looked_at_up_to_the_first(
+    http: httpx.AsyncClient, path: str, body: bytes, first: str
+) -> None:
+    """Errors take hundreds of bytes each: a body full of them would take all the memory there is.
+
+    So the answer names the first, and does not say that there are more than a thousand.
+    """
+    answer = await http.post(path, content=body, headers=_JSON)
+    assert answer.status_code == 422
+    assert f"{first}." in answer.json()["error"]
+    assert len(answer.content) < 1000
+
+
 async def test_a_field_that_comes_twice_counts_as_it_came_last(
     http: httpx.AsyncClient, inference: ScriptedInference
 ) -> None:
@@ -100,6 +146,17 @@ async def test_more_texts_than_any_service_takes_are_refused_here(
     assert answer.status_code == 422
     assert not inference.requests
     assert (await http.post(_URL, json={"texts": ["a"] * 10_000})).status_code == 200
+
+
+async def test_as_many_texts_go_through_the_hubs_path(
+    http: httpx.AsyncClient, inference: ScriptedInference
+) -> None:
+    answer = await http.post("/models/ner-en", json={"inputs": ["a"] * 10_001})
+    assert answer.status_code == 422
+    assert answer.json()["error_type"] == "FIELD_INVALID"
+    assert not inference.requests
+    answer = await http.post("/models/ner-en", json={"inputs": ["a"] * 10_000})
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(
