@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from starlette.types import Scope
 
 from gateway.callers import caller_of, require_model
+from gateway.deadline import Deadline
 from gateway.errors import GatewayError, Reason
 
 
@@ -29,7 +30,9 @@ class Admission:
     """
 
     def __init__(
-        self, default_model: Callable[[Scope], Awaitable[str]], meter: TextMeter | None = None
+        self,
+        default_model: Callable[[Scope, Deadline], Awaitable[str]],
+        meter: TextMeter | None = None,
     ) -> None:
         self._default_model: Final = default_model
         self._meter: Final = meter
@@ -48,13 +51,16 @@ class Admission:
         if self._meter is not None:
             await self._meter.charge(scope, (text,), tell=False)
 
-    async def admit(self, scope: Scope, model: str, texts: Sequence[str]) -> str:
+    async def admit(
+        self, scope: Scope, model: str, texts: Sequence[str], deadline: Deadline
+    ) -> str:
         """Let texts pass to a model.
 
         Args:
             scope: the request's.
             model: the model that is asked for; empty: the default one.
             texts: to be counted.
+            deadline: of the request; the question for the default model keeps to it.
 
         Returns:
             The model to ask. For a caller whose scope is limited it is always named: the default
@@ -67,7 +73,7 @@ class Admission:
         caller = caller_of(scope)
         if caller is not None and caller.models is not None:
             if not model:
-                model = await self._default_model(scope)
+                model = await self._default_model(scope, deadline)
                 if not model:
                     raise GatewayError(Reason.FORBIDDEN, "name a model that is in the key's scope")
             require_model(scope, model)

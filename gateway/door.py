@@ -66,7 +66,7 @@ class Door:
         self.outer_layers: Final = tuple(outer_layers)
         self.layers: Final = tuple(layers)
         self.admission: Final = Admission(
-            DefaultModel(client, settings.request_timeout_ms / _MS_PER_S),
+            DefaultModel(client),
             None if limiter is None else TextLimit(limiter),
         )
         self.admin: Final = AdminGate(settings.admin_calls)

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.client import InferenceClient
+from gateway.deadline import Deadline
 from gateway.errors import GatewayError, Reason
 from gateway.metrics import GatewayMetrics
 from gateway.middleware import note_reason, request_id_of
@@ -47,7 +48,7 @@ class StreamLimits:
         max_line_bytes: of one line, and of all pending lines together.
         pending_items: lines that are read and not yet answered.
         idle_timeout_s: without a chunk sent, or read, by the caller.
-        open_timeout_s: until inference has accepted the options.
+        open_timeout_s: until the model is known and inference has accepted the options.
     """
 
     max_line_bytes: int
@@ -64,6 +65,7 @@ class Exchange:
         metrics: where lines are counted.
         limits: of the stream.
         start: the options of every line.
+        deadline: until which inference must have accepted them.
         charge: counts a line's text for its caller's limits, or refuses it; None counts nothing.
     """
 
@@ -73,12 +75,14 @@ class Exchange:
         metrics: GatewayMetrics,
         limits: StreamLimits,
         start: pb.RecognizeStreamStart,
+        deadline: Deadline,
         charge: Charge | None = None,
     ) -> None:
         self._client: Final = client
         self._metrics: Final = metrics
         self._limits: Final = limits
         self._start: Final = start
+        self._deadline: Final = deadline
         self._charge: Final = charge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +93,7 @@ class Exchange:
             ClientDisconnect: the caller went away, or does not read.
         """
         stream = await self._client.open_stream(
-            self._start, self._limits.open_timeout_s, request_id_of(scope)
+            self._start, self._deadline.left_s, request_id_of(scope)
         )
         lines = _Lines(self._metrics, self._limits, self._charge)
         gone = False

@@ -8,6 +8,7 @@ from pydantic_core import to_json
 from gateway.admission import Admission
 from gateway.client import InferenceClient
 from gateway.columns import LabelledSpan, align, has_words
+from gateway.deadline import Deadline
 from gateway.errors import Reason
 from gateway.metrics import GatewayMetrics
 from gateway.middleware import request_id_of
@@ -76,14 +77,15 @@ def create_router(
     )
     async def tag(request: Request) -> Response:
         """Return two rows: the words without their punctuation, and under each its BIO tag."""
-        deadline_s = timeout_s(request, request_timeout_ms)
+        wait_s = timeout_s(request, request_timeout_ms)
         text = await read_json(request, DEMO_BODY)
-        model = await admission.admit(request.scope, "", [text])
+        deadline = Deadline.after(wait_s)
+        model = await admission.admit(request.scope, "", [text], deadline)
         entities: list[LabelledSpan] = []
         if has_words(text):
             metrics.texts.inc()
             call = pb.RecognizeRequest(texts=[text], model=model)
-            response = await client.recognize(call, deadline_s, request_id_of(request.scope))
+            response = await client.recognize(call, deadline.left_s, request_id_of(request.scope))
             metrics.answered(response.model, response.version, 1)
             entities = [
                 LabelledSpan(entity.start, entity.end, entity.label)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.admission import Admission
 from gateway.client import InferenceClient
+from gateway.deadline import Deadline
 from gateway.errors import GatewayError, Reason
 from gateway.joined_calls import OVERLOADED, JoinedCalls
 from gateway.metrics import GatewayMetrics
@@ -117,24 +118,27 @@ def create_router(
     )
     async def recognize(request: Request) -> Response:
         """Return persons, organisations, places and others, with exact offsets into the text."""
-        deadline_s = timeout_s(request, request_timeout_ms)
+        wait_s = timeout_s(request, request_timeout_ms)
         raw = await read_json_bytes(request)
         if joined_calls.refuses(raw):
             raise GatewayError(Reason.QUEUE_FULL, OVERLOADED)
         body = parse_json(RECOGNIZE_BODY, raw)
         texts = (body.text or "",) if body.texts is None else body.texts
-        model = await admission.admit(request.scope, body.model or "", texts)
+        deadline = Deadline.after(wait_s)
+        model = await admission.admit(request.scope, body.model or "", texts, deadline)
         named = body
         if model != (body.model or ""):
             named = body.model_copy(update={"model": model})
         query = single_query(named, ordinary=is_ordinary(body))
         if query is not None:
             metrics.texts.inc()
-            result = await joined_calls.recognize(query, deadline_s, request_id_of(request.scope))
+            result = await joined_calls.recognize(
+                query, deadline.left_s, request_id_of(request.scope)
+            )
             return Response(single_answer(result), media_type="application/json")
         call = recognize_request(named)
         metrics.texts.inc(len(call.texts))
-        response = await client.recognize(call, deadline_s, request_id_of(request.scope))
+        response = await client.recognize(call, deadline.left_s, request_id_of(request.scope))
         metrics.answered(response.model, response.version, len(call.texts))
         return Response(recognize_answer(named, response), media_type="application/json")
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.admission import Admission
 from gateway.client import InferenceClient
+from gateway.deadline import Deadline
 from gateway.errors import STATUS_BY_REASON, GatewayError, Reason
 from gateway.hub import classify_answer, classify_request, error_members
 from gateway.metrics import GatewayMetrics
@@ -139,12 +140,13 @@ def create_router(
         `/v1/entities`: labels need not be legal in their order, and words are guessed from pieces.
         A text longer than the model takes is not cut off.
         """
-        deadline_s = timeout_s(request, request_timeout_ms)
+        wait_s = timeout_s(request, request_timeout_ms)
         body = await read_json(request, HUB_BODY)
         call = classify_request(request.path_params["name"], body)
-        call.model = await admission.admit(request.scope, call.model, call.texts)
+        deadline = Deadline.after(wait_s)
+        call.model = await admission.admit(request.scope, call.model, call.texts, deadline)
         metrics.texts.inc(len(call.texts))
-        response = await client.classify(call, deadline_s, request_id_of(request.scope))
+        response = await client.classify(call, deadline.left_s, request_id_of(request.scope))
         metrics.answered(response.model, response.version, len(call.texts))
         return Response(classify_answer(body, response), media_type="application/json")
 

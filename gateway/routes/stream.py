@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.admission import Admission
 from gateway.client import InferenceClient
+from gateway.deadline import Deadline
 from gateway.errors import GatewayError, Reason
 from gateway.exchange import MEDIA_TYPE, Exchange, StreamLimits
 from gateway.metrics import GatewayMetrics
@@ -97,9 +98,10 @@ def create_router(
         if "labels" in query:
             asked["labels"] = query.getlist("labels")
         start = stream_start(parse_query(STREAM_OPTIONS, asked))
-        start.model = await admission.admit(request.scope, start.model, ())
+        deadline = Deadline.after(limits.open_timeout_s)
+        start.model = await admission.admit(request.scope, start.model, (), deadline)
         charge = partial(admission.charge, request.scope) if admission.meters else None
-        return _ExchangeResponse(Exchange(client, metrics, limits, start, charge))
+        return _ExchangeResponse(Exchange(client, metrics, limits, start, deadline, charge))
 
     return router
 

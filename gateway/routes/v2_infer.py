@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from gateway.admission import Admission
 from gateway.client import InferenceClient
 from gateway.content_coding import decoded
+from gateway.deadline import Deadline
 from gateway.errors import Reason
 from gateway.metrics import GatewayMetrics
 from gateway.middleware import request_id_of
@@ -78,7 +79,7 @@ def create_router(
         If one of several texts fails, its element is an object with its `error`. Tensors may be
         binary, both ways, after the JSON.
         """
-        deadline_s = timeout_s(request, request_timeout_ms)
+        wait_s = timeout_s(request, request_timeout_ms)
         coding = request.headers.get("content-encoding")
         call = infer_call(
             decoded(await request.body(), coding, max_body_bytes),
@@ -86,14 +87,13 @@ def create_router(
             request.path_params["name"],
             request.path_params.get("version", ""),
         )
+        deadline = Deadline.after(wait_s if call.timeout_s is None else min(wait_s, call.timeout_s))
         call.request.model = await admission.admit(
-            request.scope, call.request.model, call.request.texts
+            request.scope, call.request.model, call.request.texts, deadline
         )
         metrics.texts.inc(len(call.request.texts))
         response = await client.recognize(
-            call.request,
-            deadline_s if call.timeout_s is None else min(deadline_s, call.timeout_s),
-            request_id_of(request.scope),
+            call.request, deadline.left_s, request_id_of(request.scope)
         )
         metrics.answered(response.model, response.version, len(call.request.texts))
         answer = infer_answer(call, response)

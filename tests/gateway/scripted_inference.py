@@ -88,6 +88,8 @@ class ScriptedInference(pb_grpc.EntityRecognizerServicer):
         stream_starts: the first message of every stream that had options.
         request_ids: the `x-request-id` of every call.
         deadlines_s: the time left of every call when it came.
+        listings_s: the time left of every ListModels when it came.
+        may_list: ListModels waits for it; set from the start.
         arrived: set when a call comes.
         cancelled: set when a call is cancelled.
         port: TCP port; the same after a restart.
@@ -119,6 +121,9 @@ class ScriptedInference(pb_grpc.EntityRecognizerServicer):
         self.stream_starts: list[pb.RecognizeStreamStart] = []
         self.request_ids: list[str | bytes] = []
         self.deadlines_s: list[float] = []
+        self.listings_s: list[float] = []
+        self.may_list = asyncio.Event()
+        self.may_list.set()
         self.arrived = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.port = 0
@@ -208,6 +213,8 @@ class ScriptedInference(pb_grpc.EntityRecognizerServicer):
         )
 
     async def ListModels(  # noqa: N802 - the .proto's name
-        self, _request: pb.ListModelsRequest, _context: Context
+        self, _request: pb.ListModelsRequest, context: Context
     ) -> pb.ListModelsResponse:
+        self.listings_s.append(context.time_remaining())
+        await self.may_list.wait()
         return self.models
