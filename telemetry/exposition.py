@@ -1,14 +1,20 @@
 """Prometheus exposition of a metric registry."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app, start_http_server
 from prometheus_client.exposition import choose_encoder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from threading import Thread
     from wsgiref.simple_server import WSGIServer
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+# What prometheus_client compares as numbers: it raises on any other version.
+_VERSION: Final = re.compile(r"([0-9]{1,9}(\.[0-9]{1,9})*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +35,23 @@ def render(registry: CollectorRegistry, accept: str | None) -> Exposition:
     Returns:
         The body with its content type.
     """
-    encoder, content_type = choose_encoder(accept or "")
+    encoder, content_type = choose_encoder(_readable(accept or ""))
     return Exposition(body=encoder(registry), content_type=content_type)
+
+
+def _readable(accept: str) -> str:
+    """An `Accept` header without the formats whose version is no number.
+
+    Where none is left, the plain text format is answered, which every scraper reads.
+    """
+    # A value may be quoted, and means the same (RFC 9110, 5.6.6).
+    media_ranges = accept.replace('"', "").split(",")
+    return ",".join(each for each in media_ranges if _has_readable_version(each))
+
+
+def _has_readable_version(media_range: str) -> bool:
+    parameters = (parameter.strip().partition("=") for parameter in media_range.split(";"))
+    return all(_VERSION.fullmatch(value) for name, _, value in parameters if name == "version")
 
 
 class MetricsServer:
@@ -69,9 +90,11 @@ class MetricsServer:
         """
         if self._running is not None:
             raise RuntimeError("the metrics server is already running")
-        self._running = start_http_server(
+        server, thread = start_http_server(
             self._asked_port, addr=self._host, registry=self._registry
         )
+        server.set_app(_reading_any_accept(make_wsgi_app(self._registry)))
+        self._running = server, thread
 
     def close(self) -> None:
         """Stop listening and end the thread; does nothing if the server is not running."""
@@ -82,3 +105,11 @@ class MetricsServer:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _reading_any_accept(app: "WSGIApplication") -> "WSGIApplication":
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
+        environ["HTTP_ACCEPT"] = _readable(environ.get("HTTP_ACCEPT", ""))
+        return app(environ, start_response)
+
+    return answer
