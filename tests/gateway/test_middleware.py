@@ -156,6 +156,23 @@ async def test_an_announced_body_over_the_limit_is_refused_before_it_is_sent(
     writer.close()
 
 
+@pytest.mark.parametrize(
+    ("length", "body", "status"), [(2, "{}", b"422"), (0, "", b"400"), (100_001, "", b"413")]
+)
+async def test_a_length_may_begin_with_any_number_of_zeros(
+    http: httpx.AsyncClient, length: int, body: str, status: bytes
+) -> None:
+    """They mean nothing, and the parser of the head takes them."""
+    reader, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
+    writer.write(
+        f"POST {_URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        f"content-length: {'0' * 5000}{length}\r\n\r\n{body}".encode()
+    )
+    async with asyncio.timeout(_LIMIT_S):
+        assert (await reader.readline()).split()[1] == status
+    writer.close()
+
+
 async def test_a_body_at_the_limit_is_taken(http: httpx.AsyncClient) -> None:
     body = json.dumps({"text": "x" * (100_000 - len(json.dumps({"text": ""})))})
     assert len(body) == 100_000
