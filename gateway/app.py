@@ -112,7 +112,12 @@ def create_app(
         routes=_routes(settings, client, joined_calls, metrics, door),
         # What counts callers, knows them or traces their requests must see those that are refused.
         refuser=None if door.layers or tracer is not None else joined_calls,
-        describe=partial(describe, settings=settings, timeout_header=TIMEOUT_HEADER),
+        describe=partial(
+            describe,
+            settings=settings,
+            timeout_header=TIMEOUT_HEADER,
+            dialects={v2.PATH: v2.refusals, hub.PATH_PREFIX: hub.refusals},
+        ),
         title="Nerve",
         summary="Named-entity recognition: text in, entities with exact offsets out.",
         lifespan=lifespan,

@@ -101,15 +101,14 @@ def _tokens(settings: GatewaySettings) -> TokenCheck | None:
 
 
 def _limiter(settings: GatewaySettings) -> Limiter | None:
+    if not settings.limited:
+        return None
     defaults = Limits(
         settings.limit_requests_per_s,
         settings.limit_texts_per_s,
         settings.limit_chars_per_s,
         settings.limit_concurrent,
     )
-    # Keys may bring limits of their own, at any time.
-    if settings.keys_file is None and defaults == Limits(0, 0, 0, 0):
-        return None
     return Limiter(
         _ledger(settings),
         defaults,

@@ -58,7 +58,7 @@ class InferBody(BaseModel):
     outputs: list[InferOutput] | None = Field(default=None, max_length=8)
     parameters: _Parameters = Field(
         description="`labels` (separated by commas), `min_score`, `aggregation`, `offset_unit`,"
-        " `timeout` (microseconds), `binary_data_output`."
+        " `priority`, `timeout` (microseconds), `binary_data_output`."
     )
 
 

@@ -184,6 +184,18 @@ class GatewaySettings(BaseSettings):
         """Whether callers must show who they are."""
         return self.keys_file is not None or self.jwks_url is not None
 
+    @property
+    def limited(self) -> bool:
+        """Whether callers are held to limits: keys may bring their own, at any time."""
+        return self.keys_file is not None or any(
+            (
+                self.limit_requests_per_s,
+                self.limit_texts_per_s,
+                self.limit_chars_per_s,
+                self.limit_concurrent,
+            )
+        )
+
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:
         """Refuse half of what only works together."""

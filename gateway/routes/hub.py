@@ -127,7 +127,7 @@ def create_router(
         PATH_PREFIX + "{name}",
         summary="Classify tokens as Hugging Face's pipeline does",
         response_class=Response,
-        responses={200: _ANSWER, **_documented()},
+        responses={200: _ANSWER, **refusals(*_REASONS)},
         openapi_extra={
             "requestBody": _REQUEST_BODY,
             "parameters": [_NAME_PARAMETER, TIMEOUT_PARAMETER],
@@ -153,10 +153,10 @@ def create_router(
     return router
 
 
-def _documented() -> dict[int | str, dict[str, Any]]:
-    """Describe the errors, which have the form of the Hub's."""
+def refusals(*reasons: Reason) -> dict[int | str, dict[str, Any]]:
+    """Describe the errors that the route may answer with, for OpenAPI, in the form of the Hub's."""
     responses: dict[int | str, dict[str, Any]] = {}
-    for reason in _REASONS:
+    for reason in reasons:
         status = STATUS_BY_REASON[reason]
         schema = {"schema": {"$ref": "#/components/schemas/HubError"}, "examples": {}}
         response = responses.setdefault(
