@@ -65,18 +65,12 @@ class RecognizeStreams:
         self._pending_items = pending_items
         self._translation = translation
         self._open: set[_Stream] = set()
-        self._draining = False
+        self._draining = asyncio.Event()
 
     def drain(self) -> None:
         """Lets every stream answer what it has read and then end as DRAINING; takes no new one."""
-        self._draining = True
+        self._draining.set()
         for stream in self._open:
-            stream.stop()
-
-    def _take(self, stream: _Stream) -> None:
-        """Counts a stream among those that a drain stops, one that has begun meanwhile included."""
-        self._open.add(stream)
-        if self._draining:
             stream.stop()
 
     async def serve(self, requests: Requests, context: Context) -> None:
@@ -88,16 +82,16 @@ class RecognizeStreams:
         self._metrics.call("OK")
 
     async def _serve(self, requests: Requests, context: Context) -> None:
-        if self._draining:
-            raise Draining
-        first = await anext(requests, None)
+        first = await self._first(requests)
         start = first.start if first is not None else pb.RecognizeStreamStart()
         query = self._translation.query_of(_call_of(start))
         await self._engine.check_options(query, expiry_ns(context))
         await context.send_initial_metadata(ACCEPTED)
         call = _Call(self._engine, self._metrics, self._translation, query, context)
         stream = OrderedStream(call.answer, call.write, self._pending_items)
-        self._take(stream)
+        self._open.add(stream)
+        if self._draining.is_set():  # while its model was awaited
+            stream.stop()
         try:
             ended = await stream.run(call.items(first, requests))
         except* CallerGone:
@@ -111,6 +105,21 @@ class RecognizeStreams:
             raise call.failure
         if not ended:
             raise Draining
+
+    async def _first(self, requests: Requests) -> pb.RecognizeStreamRequest | None:
+        """The first message, for which a drain does not wait; none where there is no message."""
+        if self._draining.is_set():
+            raise Draining
+        reading = asyncio.ensure_future(anext(requests, None))
+        draining = asyncio.ensure_future(self._draining.wait())
+        try:
+            await asyncio.wait({reading, draining}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                raise Draining
+            return reading.result()
+        finally:
+            reading.cancel()
+            draining.cancel()
 
 
 class CallerGone(Exception):

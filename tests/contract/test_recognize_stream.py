@@ -269,3 +269,18 @@ async def test_draining_answers_what_was_read_and_says_so(
     assert code == grpc.StatusCode.UNAVAILABLE
     assert answered == ["0", "1", "2"][: len(answered)]
     await draining
+
+
+async def test_draining_does_not_wait_for_a_stream_that_has_said_nothing(
+    server: Server, stub: "EntityRecognizerAsyncStub"
+) -> None:
+    """It would for as long as calls may run, and then cut the stream without a word."""
+    call = open_call(stub)
+    for _ in range(3):  # over the same connection, behind the stream
+        await stub.Recognize(pb.RecognizeRequest(texts=["Paris"]))
+    draining = asyncio.create_task(server.drain())
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call.read()
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert "DRAINING" in str(caught.value.trailing_metadata())
+    await draining
