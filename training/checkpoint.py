@@ -31,7 +31,7 @@ MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, _CASING_FILE, _RECORD_
 
 
 class CheckpointInvalid(Exception):
-    """The folder is not a checkpoint of this package; the message says what is missing."""
+    """A folder is no checkpoint of this package, or none for this use; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,22 @@ class TrainingRecord:
         str, ...
     ] = ()  # the commands of the runs whose mean it is; the rest: the first's
     restored_from: str = ""  # the published version whose int8 file gave the weights
+
+
+def check_vacant(folder: Path) -> None:
+    """Refuses to write over a model, which may be the only copy of days of work.
+
+    Args:
+        folder: is to get a checkpoint.
+
+    Raises:
+        CheckpointInvalid: it holds one.
+    """
+    if (folder / WEIGHTS_FILE).exists():
+        raise CheckpointInvalid(
+            f"{folder}: holds a model already, which would be written over: name another folder"
+            " with --run, or move this one away"
+        )
 
 
 def save(folder: Path, network: Network, tokenizer: Tokenizer, record: TrainingRecord) -> None:

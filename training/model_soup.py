@@ -18,6 +18,7 @@ from torch import Tensor
 from training.checkpoint import (
     CheckpointInvalid,
     TrainingRecord,
+    check_vacant,
     load_cased,
     load_record,
     load_tokenizer,
@@ -34,11 +35,13 @@ def average(folders: Sequence[Path], target: Path) -> None:
 
     Args:
         folders: of at least two checkpoints.
-        target: gets the checkpoint.
+        target: gets the checkpoint; holds none yet.
 
     Raises:
-        CheckpointInvalid: a folder is not a checkpoint, or they did not begin alike.
+        CheckpointInvalid: a folder is not a checkpoint, they did not begin alike, or the target
+            is one.
     """
+    check_vacant(target)
     records = [load_record(folder) for folder in folders]
     _check_alike(folders, records)
     networks = [load_cased(folder) for folder in folders]

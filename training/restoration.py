@@ -19,7 +19,14 @@ from torch import Tensor
 from transformers import BertConfig, BertForTokenClassification
 
 from training.casing import CasedVocabulary
-from training.checkpoint import TOKENIZER_FILE, CheckpointInvalid, TrainedOn, TrainingRecord, save
+from training.checkpoint import (
+    TOKENIZER_FILE,
+    CheckpointInvalid,
+    TrainedOn,
+    TrainingRecord,
+    check_vacant,
+    save,
+)
 from training.data import LABELS
 from training.network import cased_embedding, with_casing
 from training.smoothing import unsmoothed
@@ -32,11 +39,12 @@ def restore(version: Path, folder: Path) -> None:
 
     Args:
         version: a folder that `training.publication` wrote.
-        folder: gets the checkpoint.
+        folder: gets the checkpoint; holds none yet.
 
     Raises:
-        CheckpointInvalid: the folder is no such version.
+        CheckpointInvalid: the folder is no such version, or the other one holds a checkpoint.
     """
+    check_vacant(folder)
     try:
         manifest = json.loads((version / _MANIFEST).read_text("utf-8"))
         config = BertConfig.from_json_file(version / "config.json")

@@ -100,12 +100,22 @@ def test_a_run_and_what_it_began_with_have_a_mean(
         record, begun_with=load_record(parent).command, begun_with_sha256=weights_sha256(parent)
     )
     run = saved("child", child)
-    for folders in ([run, parent], [parent, run]):
-        average(folders, tmp_path / "mean")
-        assert len(load_record(tmp_path / "mean").averaged) == 2
+    for i, folders in enumerate(([run, parent], [parent, run])):
+        average(folders, tmp_path / f"mean{i}")
+        assert len(load_record(tmp_path / f"mean{i}").averaged) == 2
     other = replace(child, begun_with_sha256="4" * 64)  # the same command, with other weights
     with pytest.raises(CheckpointInvalid, match="did not begin"):
         average([saved("stranger", other), parent], tmp_path / "mean")
+
+
+def test_no_model_is_written_over_by_a_mean(runs: list[Path], saved: Saved) -> None:
+    """Neither one that it is of, such as what the runs began with, nor another."""
+    other = saved("other", load_record(runs[1]))
+    before = [weights_sha256(folder) for folder in (*runs, other)]
+    for target in (*runs, other):
+        with pytest.raises(CheckpointInvalid, match=r"holds a model already.*--run"):
+            average(runs, target)
+    assert [weights_sha256(folder) for folder in (*runs, other)] == before
 
 
 def test_runs_that_did_not_begin_alike_are_refused(

@@ -121,6 +121,20 @@ def test_its_record_says_where_it_comes_from(
     assert load_record(run) == replace(record, restored_from="tiny 3")
 
 
+def test_no_model_is_written_over_by_a_restored_one(
+    version: Path,
+    network: BertForTokenClassification,
+    tokenizer: Tokenizer,
+    record: TrainingRecord,
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    save(run, network, tokenizer, record)
+    with pytest.raises(CheckpointInvalid, match=r"holds a model already.*--run"):
+        restore(version, run)
+    assert load_record(run) == record
+
+
 @pytest.mark.parametrize("missing", ["manifest.json", "config.json", "model.onnx"])
 def test_what_is_no_version_is_refused(version: Path, tmp_path: Path, missing: str) -> None:
     (version / missing).unlink()
