@@ -49,6 +49,11 @@ class SourceSet:
         """Whether it labels nothing: teachers may say what is in it, and nothing is measured."""
         return self.unlabelled_types.issuperset(ENTITY_TYPES)
 
+    @property
+    def has_dev(self) -> bool:
+        """Whether there is a dev split to measure a model by."""
+        return self.is_measured and not self.is_bare_text
+
 
 _NO_MISC = frozenset({"MISC"})
 ENGLISH_SETS = (
@@ -161,12 +166,11 @@ def read_training_corpora(
         drop_duplicates: leave such sentences out of the train splits; else they are refused.
 
     Raises:
-        DataInvalid: a file is missing or wrong, a sentence is in both, or a type is labelled by
-            no set.
+        DataInvalid: a file is missing or wrong, or a sentence is in both.
     """
-    _check_labelled(sources)
     trained = [read_corpus(folder, source, "train") for source in sources]
-    duplicates = find_duplicates(trained, read_dev_corpora(folder, sources))
+    measured = [read_corpus(folder, source, "dev") for source in sources if source.has_dev]
+    duplicates = find_duplicates(trained, measured)
     if duplicates and not drop_duplicates:
         first = duplicates[0]
         raise DataInvalid(
@@ -193,12 +197,31 @@ def read_dev_corpora(folder: Path, sources: Iterable[SourceSet]) -> list[Corpus]
     Raises:
         DataInvalid: a file is missing or wrong, or no set can be measured.
     """
-    measured = [source for source in sources if source.is_measured and not source.is_bare_text]
+    measured = [source for source in sources if source.has_dev]
     if not measured:
         raise DataInvalid(
             f"{folder}: nothing can be measured: each set labels nothing or is not to be measured"
         )
     return [read_corpus(folder, source, "dev") for source in measured]
+
+
+def check_labelled(sources: Collection[SourceSet]) -> None:
+    """Refuses to learn a type that no set labels.
+
+    None would tell what is not of that type, so the model would find it anywhere.
+
+    Args:
+        sources: the sets to learn.
+
+    Raises:
+        DataInvalid: there is such a type.
+    """
+    for kind in ENTITY_TYPES:
+        if all(kind in source.unlabelled_types for source in sources):
+            names = ", ".join(source.name for source in sources)
+            raise DataInvalid(
+                f"none of {names} labels {kind}: take it out of unlabelled_types in one {SET_FILE}"
+            )
 
 
 def find_duplicates(trained: Iterable[Corpus], measured: Iterable[Corpus]) -> list[Duplicate]:
@@ -264,16 +287,6 @@ def _check_types(path: Path, kinds: Collection[str]) -> None:
     for kind in kinds:
         if kind not in ENTITY_TYPES:
             raise DataInvalid(f"{path}: {kind!r} is none of {', '.join(ENTITY_TYPES)}")
-
-
-def _check_labelled(sources: Collection[SourceSet]) -> None:
-    """No set tells what is not of a type that none labels, so a model would find it anywhere."""
-    for kind in ENTITY_TYPES:
-        if all(kind in source.unlabelled_types for source in sources):
-            names = ", ".join(source.name for source in sources)
-            raise DataInvalid(
-                f"none of {names} labels {kind}: take it out of unlabelled_types in one {SET_FILE}"
-            )
 
 
 def _read_label_map(folder: Path, source: SourceSet) -> dict[str, str | None]:

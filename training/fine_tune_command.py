@@ -9,7 +9,7 @@ from pathlib import Path
 from training.checkpoint import MODEL_FILES, CheckpointInvalid
 from training.code_version import CodeVersion, code_version
 from training.commands import Workplace, dev_corpora
-from training.data import Corpus, read_training_corpora
+from training.data import Corpus, check_labelled, read_training_corpora
 from training.fine_tune import Recipe, Run, fine_tune, ignore
 from training.interruption import Interruption
 from training.score_calibration import calibrate
@@ -47,11 +47,12 @@ def run_fine_tune(
 
     Raises:
         CheckpointInvalid: the run would be written over what it learns from.
+        DataInvalid: as `check_labelled`, `read_training_corpora` and `read_dev_corpora`.
     """
     _check_run(place.run, recipe)
-    trained = read_training_corpora(
-        place.data, place.sources, drop_duplicates=place.drop_duplicates
-    )
+    sources = place.sources
+    check_labelled(sources)
+    trained = read_training_corpora(place.data, sources, drop_duplicates=place.drop_duplicates)
     measured = dev_corpora(place)
     version = code_version()
     with _tracked(place.run, recipe, trained, version, options) as tracked:

@@ -3,8 +3,8 @@
 import argparse
 
 from training.beginning import encoder_tokenizer
-from training.commands import Workplace, dev_corpora
-from training.data import read_training_corpora
+from training.commands import Workplace
+from training.data import read_corpus, read_training_corpora
 from training.passages import SEPARATORS, Packing, layouts, write_passages
 
 
@@ -31,12 +31,12 @@ def run_passages(place: Workplace, options: argparse.Namespace) -> None:
         options.window_tokens - tokenizer.num_special_tokens_to_add(is_pair=False),
         SEPARATORS[options.separator],
     )
-    trained = read_training_corpora(
-        place.data, place.sources, drop_duplicates=place.drop_duplicates
-    )
+    sources = place.sources
+    trained = read_training_corpora(place.data, sources, drop_duplicates=place.drop_duplicates)
+    measured = [read_corpus(place.data, source, "dev") for source in sources if source.has_dev]
     for corpora, split, count in (
         (trained, "train", options.layouts),
-        (dev_corpora(place), "dev", 1),
+        (measured, "dev", 1),
     ):
         for corpus in corpora:
             folder = options.into / corpus.source.name

@@ -13,7 +13,13 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from training.best_recipe import BestRecipe, write_best
-from training.data import Corpus, find_sets, read_dev_corpora, read_training_corpora
+from training.data import (
+    Corpus,
+    check_labelled,
+    find_sets,
+    read_dev_corpora,
+    read_training_corpora,
+)
 from training.fine_tune import fine_tune
 from training.recipe import Recipe
 from training.run import Run, TrainingInterrupted
@@ -75,7 +81,7 @@ def run_search(search: Search, trials: int, workers: int) -> Outcome:
 
     Raises:
         SearchRefused: the study is of another search, or no trial was finished.
-        DataInvalid: as `read_training_corpora`.
+        DataInvalid: as `check_labelled`, `read_training_corpora` and `read_dev_corpora`.
         TrainingInterrupted: by Ctrl-C.
     """
     sets = _read(search)
@@ -97,6 +103,7 @@ def run_search(search: Search, trials: int, workers: int) -> Outcome:
 
 def _read(search: Search) -> _Sets:
     sources = find_sets(search.data, search.sets)
+    check_labelled(sources)
     return _Sets(
         read_training_corpora(search.data, sources, drop_duplicates=search.drop_duplicates),
         read_dev_corpora(search.data, sources),

@@ -20,6 +20,8 @@ def test_train_ends_in_a_version_that_the_service_loads(
     place = ["--data", str(data), "--run", str(run), "--models", str(models), "--threads", "1"]
     recipe = ["--encoder", str(encoder), "--epochs", "12", "--learning-rate", "5e-3"]
     assert main(["train", *place, *recipe]) == 0
+    # For a model of all sets the sentences of some will do, though none of those has MISC.
+    assert main(["quantize", *place, "--sets", "uner_en_ewt"]) == 0
     assert main(["batch-independence", *place]) == 0
     model = models / "ner-en" / "1" / "model.onnx"
     assert main(["document-agreement", *place, "--model", str(model)]) == 0
@@ -62,6 +64,15 @@ def test_what_is_missing_is_named_without_a_stack_trace(
     assert message.startswith("error: ")
     assert "No such file" in message or "no such file" in message
     assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(("command", "folder"), [("fine-tune", "--run"), ("search", "--study")])
+def test_a_model_learns_no_type_that_none_of_its_sets_labels(
+    command: str, folder: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [command, "--data", str(data), "--sets", "btc", "uner_en_ewt"]
+    assert main([*words, folder, str(tmp_path / "new")]) == 1
+    assert "none of btc, uner_en_ewt labels MISC" in capsys.readouterr().err
 
 
 def test_without_data_train_refuses_what_its_sample_would_ignore(

@@ -11,6 +11,7 @@ from training.data import (
     DataInvalid,
     SourceSet,
     Span,
+    check_labelled,
     find_sets,
     read_corpus,
     read_dev_corpora,
@@ -113,11 +114,19 @@ def test_sentences_that_are_also_measured_are_dropped_on_request(
     assert "1 training sentences that are also measured: left out" in caplog.text
 
 
-def test_a_type_that_no_set_labels_is_refused(tmp_path: Path) -> None:
+def test_a_type_that_no_set_labels_is_refused() -> None:
     """Nothing would tell the model what is not of that type."""
-    write(tmp_path, line("new"))
     with pytest.raises(DataInvalid, match="none of tiny labels MISC"):
-        read_training_corpora(tmp_path, [SOURCE])
+        check_labelled([SOURCE])
+    check_labelled([SOURCE, LABELLED])
+
+
+def test_what_no_set_labels_or_measures_can_be_read(tmp_path: Path) -> None:
+    """As by whoever quantizes on a part of the sets, or joins bare text to passages."""
+    write(tmp_path, line("new"))
+    about(tmp_path, "tiny", unlabelled_types=list(ENTITY_TYPES))
+    (corpus,) = read_training_corpora(tmp_path, find_sets(tmp_path))
+    assert [example.text for example in corpus.examples] == ["new"]
 
 
 def test_a_set_that_labels_nothing_is_learned_and_not_measured(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from training.__main__ import main
-from training.data import Example, Span, find_sets, read_corpus
+from training.data import ENTITY_TYPES, Example, Span, find_sets, read_corpus
 from training.passages import Packing, layouts, packed
 
 DOCUMENTS = ("a b", "c", "d e f", "g", "h i"), ("j", "k l m n o")
@@ -72,16 +72,11 @@ def test_the_command_joins_train_and_dev(
             if split == "train"
             else f"{head}{met}the\tO\n\n{head}{met}"
         )
-    other = tmp_path / "data" / "other"  # some set must label what the first leaves out
-    other.mkdir()
-    (other / "set.json").write_text('{"labels": {"MISC": "MISC"}}')
-    for split in ("train", "dev"):
-        (other / f"{split}.conll").write_text(f"{split}\tB-MISC\n")
     into = tmp_path / "passages"
     command = ["passages", "--data", str(tmp_path / "data"), "--encoder", str(encoder)]
     assert main([*command, "--into", str(into), "--window-tokens", "8"]) == 0
     assert "2 passages of 3 sentences of train" in capsys.readouterr().out
-    found, _ = find_sets(into)
+    (found,) = find_sets(into)
     assert (found.title, found.licence) == ("Mine (passages)", "CC0-1.0")
     assert found.unlabelled_types == {"MISC"}
     trained, measured = (read_corpus(into, found, split).examples for split in ("train", "dev"))
@@ -98,6 +93,19 @@ def test_the_command_joins_train_and_dev(
     # With room for one token less the third sentence stays apart.
     assert main([*command, "--into", str(into), "--window-tokens", "7"]) == 0
     assert len(read_corpus(into, found, "train").examples) == 3
+
+
+def test_the_command_joins_bare_text_that_has_no_dev(tmp_path: Path, encoder: Path) -> None:
+    bare = tmp_path / "data" / "bare"
+    bare.mkdir(parents=True)
+    (bare / "set.json").write_text(json.dumps({"unlabelled_types": list(ENTITY_TYPES)}))
+    (bare / "train.conll").write_text("Tim\tO\n\nCook\tO\n")
+    into = tmp_path / "passages"
+    words = ["passages", "--data", str(tmp_path / "data"), "--encoder", str(encoder)]
+    assert main([*words, "--into", str(into)]) == 0
+    (found,) = find_sets(into)
+    assert [e.text for e in read_corpus(into, found, "train").examples] == ["Tim Cook"]
+    assert not (into / "bare" / "dev.jsonl").exists()
 
 
 def test_sentences_are_not_written_over(
