@@ -166,7 +166,7 @@ def read_training_corpora(
         drop_duplicates: leave such sentences out of the train splits; else they are refused.
 
     Raises:
-        DataInvalid: a file is missing or wrong, or a sentence is in both.
+        DataInvalid: a file is missing or wrong, a sentence is in both, or every one is.
     """
     trained = [read_corpus(folder, source, "train") for source in sources]
     measured = [read_corpus(folder, source, "dev") for source in sources if source.has_dev]
@@ -181,7 +181,14 @@ def read_training_corpora(
     if duplicates:
         _log.info("%d training sentences that are also measured: left out", len(duplicates))
     texts = {duplicate.trained.text for duplicate in duplicates}
-    return [without_texts(corpus, texts) for corpus in trained]
+    left = [without_texts(corpus, texts) for corpus in trained]
+    if not any(corpus.examples for corpus in left):
+        names = ", ".join(source.name for source in sources)
+        raise DataInvalid(
+            f"{names}: every sentence to learn is also measured, so none is left: give train and"
+            " dev sentences of their own"
+        )
+    return left
 
 
 def read_dev_corpora(folder: Path, sources: Iterable[SourceSet]) -> list[Corpus]:

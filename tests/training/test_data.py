@@ -114,6 +114,14 @@ def test_sentences_that_are_also_measured_are_dropped_on_request(
     assert "1 training sentences that are also measured: left out" in caplog.text
 
 
+def test_where_all_is_measured_nothing_is_left_to_learn(tmp_path: Path) -> None:
+    """As where dev is a copy of train."""
+    for split in ("train", "dev"):
+        write(tmp_path, line("It is."), split=split)
+    with pytest.raises(DataInvalid, match="tiny: every sentence to learn is also measured"):
+        read_training_corpora(tmp_path, [LABELLED], drop_duplicates=True)
+
+
 def test_a_type_that_no_set_labels_is_refused() -> None:
     """Nothing would tell the model what is not of that type."""
     with pytest.raises(DataInvalid, match="none of tiny labels MISC"):
