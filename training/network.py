@@ -114,7 +114,14 @@ def encoder_folder(encoder: str) -> Path:
         return Path(encoder)
     from huggingface_hub import snapshot_download  # only a hub name needs it
 
-    return Path(snapshot_download(encoder, allow_patterns=_ENCODER_FILES))
+    try:
+        return Path(snapshot_download(encoder, allow_patterns=_ENCODER_FILES))
+    except Exception as error:
+        # Its own (no name for a hub, not found, offline), and whatever the connection raises.
+        first_line = str(error).partition("\n")[0]
+        raise FileNotFoundError(
+            f"{encoder}: no such folder, and no encoder that the hub gives: {first_line}"
+        ) from error
 
 
 def encoder_licence(folder: Path) -> str:
