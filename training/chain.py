@@ -86,7 +86,7 @@ def run_chain(recipe: Recipe) -> list[pb.Entity]:
         step.say("resume")
         run_fine_tune(place, recipe, replace(options, resume=True))
         step.say("export, quantize, evaluate, gate, publish")
-        run_publish(place, _NAME, "", replace_version=False)
+        run_publish(place, _NAME, None, replace_version=False)
         step.say("serve, ask")
         with ServedModel(place.models) as served:
             found = served.entities(TEXT, _NAME)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from inference.routing import NAME_PATTERN
 from training import gate
 from training.passages_options import add_passages_options
 from training.recipe_options import recipe_parser
@@ -33,11 +34,11 @@ def parser() -> argparse.ArgumentParser:
 
     recipe = recipe_parser()
     named = argparse.ArgumentParser(add_help=False)
-    named.add_argument("--name", default="ner-en", help="of the model")
+    named.add_argument("--name", type=_served_name, default="ner-en", help="of the model")
 
     kept = _kept_parser()
     target = argparse.ArgumentParser(add_help=False)
-    target.add_argument("--version", default="", help="default: the next number")
+    target.add_argument("--version", type=_served_name, help="default: the next number")
     target.add_argument("--replace", action="store_true", help="overwrite the version")
     target.add_argument(
         "--largest-loss",
@@ -211,3 +212,13 @@ def _add_docred(converted: argparse.ArgumentParser) -> None:
     converted.add_argument("files", type=Path, nargs="+", metavar="FILE.json")
     converted.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="of the set")
     converted.add_argument("--threads", type=int, default=2, help="cores to use")
+
+
+def _served_name(word: str) -> str:
+    """Of a folder that the service sees: it passes over those of other names."""
+    if not NAME_PATTERN.fullmatch(word):
+        raise argparse.ArgumentTypeError(
+            f"{word!r}: the service sees names of 64 at most of A-Z, a-z, 0-9, '.', '_' and '-',"
+            " the first a letter or digit"
+        )
+    return word

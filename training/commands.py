@@ -180,7 +180,7 @@ def run_document_agreement(place: Workplace, model: Path) -> None:
 def run_publish(
     place: Workplace,
     name: str,
-    version: str,
+    version: str | None,
     *,
     replace_version: bool,
     largest_loss: float = gate.LARGEST_LOSS,
@@ -190,7 +190,7 @@ def run_publish(
     Args:
         place: where the files are.
         name: the model's.
-        version: the model's; empty: the next number.
+        version: the model's; None: the next number.
         replace_version: overwrite a version that exists.
         largest_loss: of F1 that quantization may cost.
     """

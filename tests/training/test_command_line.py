@@ -66,6 +66,17 @@ def test_what_is_missing_is_named_without_a_stack_trace(
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize("command", ["fine-tune", "train", "publish"])
+@pytest.mark.parametrize("name", ["my model", "münchen", "a/b", "_1", "", "a" * 65])
+def test_a_name_that_no_service_takes_is_refused_at_once(
+    command: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in ("--name", "--version") if command != "fine-tune" else ("--name",):
+        with pytest.raises(SystemExit):
+            main([command, "--data", str(tmp_path), option, name])
+        assert f"argument {option}: {name!r}: the service sees names of" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("command", "folder"), [("fine-tune", "--run"), ("search", "--study")])
 def test_a_model_learns_no_type_that_none_of_its_sets_labels(
     command: str, folder: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
