@@ -328,7 +328,7 @@ def _span(record: Record, span: LabelledSpan, labels: dict[str, str | None], whe
     if span.label not in labels:
         known = ", ".join(labels)
         raise DataInvalid(
-            f"{record.place}: label {span.label!r} is none of {known}: correct it,"
+            f"{span.place or record.place}: label {span.label!r} is none of {known}: correct it,"
             f" or add it to {where}"
         )
     return Span(span.start, span.end, labels[span.label])

@@ -227,6 +227,14 @@ def test_a_set_file_says_how_columns_are_meant(tmp_path: Path) -> None:
     assert example.spans == (Span(0, 3, "PER"), Span(4, 7, "PER"), Span(8, 14, None))
 
 
+def test_a_wrong_label_is_named_with_the_line_that_it_stands_in(tmp_path: Path) -> None:
+    """Its sentence begins lines above."""
+    about(tmp_path, "mine", labels={"PER": "PER"})
+    (tmp_path / "mine" / "train.conll").write_text("Ann B-PER\nwas O\nin O\nRome B-PLACE\n")
+    with pytest.raises(DataInvalid, match=r"train\.conll:4: label 'PLACE' is none of PER"):
+        read_corpus(tmp_path, find_sets(tmp_path)[0], "train")
+
+
 def test_without_a_label_map_a_set_s_labels_are_entity_types(tmp_path: Path) -> None:
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny" / "train.jsonl").write_text(line("Ann", (0, 3, "PER")) + "\n")

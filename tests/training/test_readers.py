@@ -14,7 +14,7 @@ from datasets import (  # type: ignore[import-untyped]  # ships no types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.readers.conll import Columns, sentence_of
+from training.readers.conll import Columns, Token, sentence_of
 from training.readers.record import DataInvalid, LabelledSpan
 from training.readers.splits import read
 from training.readers.tag_schemes import Scheme, TokenSpan, tags_of
@@ -61,6 +61,21 @@ def test_columns_may_be_parted_by_tabs_end_in_crlf_and_have_comments(tmp_path: P
     assert read(path)[0].text == "New York #"
 
 
+@pytest.mark.parametrize("key", ["global.columns", "meta::title", "text[en]", "sent-id", "#x"])
+def test_a_comment_may_have_any_key(tmp_path: Path, key: str) -> None:
+    assert read(conll(tmp_path, f"# {key} = a b\nAnn\tB-PER\n"))[0].text == "Ann"
+
+
+@pytest.mark.parametrize(
+    "line", ["#\tO", "# O", "#\tSYM\t=\tO", "#\t:\t=\tO", "# = O", "#=\tO", "#a.b O"]
+)
+def test_a_number_sign_that_has_a_tag_is_a_token(tmp_path: Path, line: str) -> None:
+    """Also as the first of a sentence, where comments stand."""
+    [sentence] = read(conll(tmp_path, f"{line}\nAnn\tB-PER\n"))
+    assert sentence.text.startswith("#")
+    assert sentence.text.endswith(" Ann")
+
+
 def test_a_text_stands_as_it_was_written_where_a_comment_says_how(tmp_path: Path) -> None:
     path = conll(
         tmp_path,
@@ -100,7 +115,8 @@ def test_offsets_of_a_span_are_those_of_its_tokens(
     start = data.draw(st.integers(0, len(tokens) - 1))
     end = data.draw(st.integers(start + 1, len(tokens)))
     tags = tags_of(len(tokens), [TokenSpan(start, end, "PER")], scheme)
-    sentence = sentence_of("", "", tokens, tags, scheme)
+    tagged = [Token("", token, tag) for token, tag in zip(tokens, tags, strict=True)]
+    sentence = sentence_of("", "", tagged, scheme)
     (span,) = sentence.spans
     assert sentence.text[span.start : span.end] == " ".join(tokens[start:end])
     assert sentence.text.count(" ") == len(tokens) - 1

@@ -13,8 +13,9 @@ from training.readers.record import DataInvalid, LabelledSpan, Record, read_text
 from training.readers.tag_schemes import Scheme, TagInvalid, spans_of
 
 _DOCUMENT_START = "-DOCSTART-"
-# As in CoNLL-U: `# sent_id = 7`, `# newdoc`, `# newdoc id = a`, `# newpar id = b`.
-_COMMENT = re.compile(r"#\s*(?:(new(?:doc|par))(?:\s+id\s+=\s.*)?$|(\w+)\s+=\s(.*))")
+# As in CoNLL-U: `# sent_id = 7`, `# newdoc`, `# newdoc id = a`, `# newpar id = b`; a tab there is
+# one of columns, of which the first is a number sign.
+_COMMENT = re.compile(r"# *(?:(new(?:doc|par))(?: +id += .*)?$|([^\s=]+) += (.*))")
 _TEXT = "text"
 _NEW_DOCUMENT = "newdoc"
 
@@ -29,15 +30,18 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    number: int  # from 1
-    token: str
+class Token:
+    """A token as its file has it."""
+
+    place: str  # file and line, for messages
+    text: str
     tag: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
-    lines: list[_Line]
+    number: int  # of its first line, from 1
+    tokens: list[Token]
     text: str  # as it was written, where a comment says so; else empty
     document: str  # the number of the line that begins it; empty: none does
 
@@ -55,7 +59,7 @@ def read(path: Path, columns: Columns) -> list[Record]:
     Raises:
         DataInvalid: a line lacks a column, or a tag is wrong; the message has its number.
     """
-    records = [_record(path, sentence, columns) for sentence in _sentences(path, columns)]
+    records = [_record(sentence, columns.scheme) for sentence in _sentences(path, columns)]
     if not records:
         raise DataInvalid(f"{path}: holds no sentence: fill it or take the set out")
     return records
@@ -64,31 +68,39 @@ def read(path: Path, columns: Columns) -> list[Record]:
 def sentence_of(
     place: str,
     name: str,
-    tokens: Sequence[str],
-    tags: Sequence[str],
+    tokens: Sequence[Token],
     scheme: Scheme,
     text: str = "",
 ) -> Record:
     """A text and the spans that the tags of its tokens mean.
 
     Args:
-        place: file and line, for messages.
+        place: of the sentence: file and line, for messages.
         name: the id.
         tokens: in the order of the text.
-        tags: one for each.
-        scheme: of the tags.
+        scheme: of their tags.
         text: as it was written; where it does not hold the tokens: those with a space between.
 
     Raises:
-        TagInvalid: a tag is unknown to the scheme or breaks the sequence.
+        DataInvalid: a tag is unknown to the scheme or breaks the sequence.
     """
-    starts = _starts(tokens, text)
+    words = [token.text for token in tokens]
+    starts = _starts(words, text)
     if starts is None:
-        text = " ".join(tokens)
-        starts = [0, *accumulate(len(token) + 1 for token in tokens)]
+        text = " ".join(words)
+        starts = [0, *accumulate(len(word) + 1 for word in words)]
+    try:
+        marked = spans_of([token.tag for token in tokens], scheme)
+    except TagInvalid as error:
+        raise DataInvalid(f"{tokens[error.index].place}: {error}") from error
     spans = [
-        LabelledSpan(starts[s.start], starts[s.end - 1] + len(tokens[s.end - 1]), s.label)
-        for s in spans_of(tags, scheme)
+        LabelledSpan(
+            starts[span.start],
+            starts[span.end - 1] + len(words[span.end - 1]),
+            span.label,
+            tokens[span.start].place,
+        )
+        for span in marked
     ]
     return record(place, name, text, spans)
 
@@ -106,22 +118,15 @@ def _starts(tokens: Sequence[str], text: str) -> list[int] | None:
     return None if text[end:].strip() else starts
 
 
-def _record(path: Path, sentence: _Sentence, columns: Columns) -> Record:
-    lines = sentence.lines
-    tokens = [line.token for line in lines]
-    tags = [line.tag for line in lines]
-    first = lines[0].number
-    try:
-        found = sentence_of(
-            f"{path}:{first}", str(first), tokens, tags, columns.scheme, sentence.text
-        )
-    except TagInvalid as error:
-        raise DataInvalid(f"{path}:{lines[error.index].number}: {error}") from error
+def _record(sentence: _Sentence, scheme: Scheme) -> Record:
+    tokens = sentence.tokens
+    found = sentence_of(tokens[0].place, str(sentence.number), tokens, scheme, sentence.text)
     return replace(found, document=sentence.document)
 
 
 def _sentences(path: Path, columns: Columns) -> Iterator[_Sentence]:
-    lines: list[_Line] = []
+    tokens: list[Token] = []
+    first = 0
     text = document = ""
     # Not splitlines: only line feeds part the lines of a file.
     for number, content in enumerate([*read_text(path).split("\n"), ""], start=1):
@@ -131,15 +136,16 @@ def _sentences(path: Path, columns: Columns) -> Iterator[_Sentence]:
             text = comment[3] if comment[2] == _TEXT else text
             document = str(number) if comment[1] == _NEW_DOCUMENT else document
         elif line.strip() and not is_document_start:
-            lines.append(_line(path, number, line, columns))
-        elif lines:
-            yield _Sentence(lines, text, document)
-            lines, text = [], ""
+            first = first if tokens else number
+            tokens.append(_token(f"{path}:{number}", line, columns))
+        elif tokens:
+            yield _Sentence(first, tokens, text, document)
+            tokens, text = [], ""
         if is_document_start:
             document = str(number)
 
 
-def _line(path: Path, number: int, line: str, columns: Columns) -> _Line:
+def _token(place: str, line: str, columns: Columns) -> Token:
     parts = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
     try:
         token, tag = parts[columns.token].strip(), parts[columns.tag].strip()
@@ -147,7 +153,7 @@ def _line(path: Path, number: int, line: str, columns: Columns) -> _Line:
         token = tag = ""
     if not token or not tag or len(parts) == 1:
         raise DataInvalid(
-            f"{path}:{number}: {len(parts)} column(s), where the token is column {columns.token}"
+            f"{place}: {len(parts)} column(s), where the token is column {columns.token}"
             f" and the tag column {columns.tag}: write both, with a tab or spaces between"
         )
-    return _Line(number, token, tag)
+    return Token(place, token, tag)

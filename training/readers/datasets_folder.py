@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.readers.conll import sentence_of
+from training.readers.conll import Token, sentence_of
 from training.readers.record import DataInvalid, Record
-from training.readers.tag_schemes import Scheme, TagInvalid
+from training.readers.tag_schemes import Scheme
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,10 +62,11 @@ def _record(
     for i, token in enumerate(tokens):
         if not token or token != token.strip():
             raise DataInvalid(f"{place}: token {i} is empty or has white space at an end: strip it")
-    try:
-        return sentence_of(place, name, tokens, [_name(place, tag, names) for tag in tags], scheme)
-    except TagInvalid as error:
-        raise DataInvalid(f"{place}: token {error.index}: {error}") from error
+    tagged = [
+        Token(f"{place}: token {i}", token, _name(place, tag, names))
+        for i, (token, tag) in enumerate(zip(tokens, tags, strict=True))
+    ]
+    return sentence_of(place, name, tagged, scheme)
 
 
 def _name(place: str, tag: int | str, names: "Sequence[str] | None") -> str:

@@ -1,7 +1,7 @@
 """A labelled text as its file has it: the labels are still the set's own."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -16,6 +16,7 @@ class LabelledSpan:
     start: int
     end: int
     label: str
+    place: str = field(default="", compare=False)  # of its first token; empty: not known
 
 
 @dataclass(frozen=True, slots=True)
