@@ -4,7 +4,7 @@ Source: Ramshaw & Marcus 1995 (IOB1); Tjong Kim Sang & Veenstra 1999 (IOB2);
 Ratinov & Roth 2009 (IOBES, there BILOU).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -64,37 +64,6 @@ def spans_of(tags: Sequence[str], scheme: Scheme) -> list[TokenSpan]:
     _check_sequence(parsed, tags, scheme)
     starts = [i for i, tag in enumerate(parsed) if _starts(parsed[i - 1] if i else _NONE, tag)]
     return [TokenSpan(i, _end(parsed, i), parsed[i].label) for i in starts]
-
-
-def tags_of(n_tokens: int, spans: Iterable[TokenSpan], scheme: Scheme) -> list[str]:
-    """The tags that mean these spans.
-
-    Args:
-        n_tokens: in the sentence.
-        spans: in order and apart from each other.
-        scheme: how to write them.
-    """
-    tags = [_OUTSIDE] * n_tokens
-    before = TokenSpan(-1, -1, "")
-    for span in spans:
-        for i, prefix in zip(
-            range(span.start, span.end), _prefixes(span, before, scheme), strict=True
-        ):
-            tags[i] = f"{prefix}-{span.label}"
-        before = span
-    return tags
-
-
-def _prefixes(span: TokenSpan, before: TokenSpan, scheme: Scheme) -> Iterator[str]:
-    touches = before.end == span.start and before.label == span.label
-    last = span.end - 1
-    for i in range(span.start, span.end):
-        if scheme is Scheme.IOB1:
-            yield "B" if i == span.start and touches else "I"
-        elif scheme is Scheme.IOBES and i == last:
-            yield "S" if i == span.start else "E"
-        else:
-            yield "B" if i == span.start else "I"
 
 
 def _parsed(i: int, tag: str, scheme: Scheme) -> _Tag:
