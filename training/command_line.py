@@ -25,19 +25,126 @@ _DESCRIPTION = "Trains models, measures them and publishes them."
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     data = _data_parser(is_required=True)
-    place = argparse.ArgumentParser(add_help=False)
-    place.add_argument(
+    learned = _learned_parser()
+    run = argparse.ArgumentParser(add_help=False)
+    run.add_argument(
         "--run", type=Path, default=Path("runs/ner-en"), help="folder of the checkpoint"
     )
-    place.add_argument("--models", type=Path, default=Path("models"), help="model repository")
-    place.add_argument("--threads", type=int, default=2, help="cores to use")
+    threads = argparse.ArgumentParser(add_help=False)
+    threads.add_argument("--threads", type=int, default=2, help="cores to use")
+    place = [data, run, threads]
 
     recipe = recipe_parser()
     named = argparse.ArgumentParser(add_help=False)
     named.add_argument("--name", type=_served_name, default="ner-en", help="of the model")
 
     kept = _kept_parser()
+    target = _target_parser()
+    model = argparse.ArgumentParser(add_help=False)
+    model.add_argument(
+        "--model", type=Path, required=True, help="ONNX file; its tokenizer lies beside it"
+    )
+
+    root = argparse.ArgumentParser(prog="python -m training", description=_DESCRIPTION)
+    # Of the commands that have no such options.
+    root.set_defaults(run=Path(), models=Path(), threads=1, drop_duplicates=False)
+    add = root.add_subparsers(dest="command", required=True, metavar="COMMAND").add_parser
+    add("fine-tune", parents=[*place, learned, recipe, named, kept], help="data to checkpoint")
+    restored = add(
+        "restore", parents=[run], help="published version to checkpoint, if its own has gone"
+    )
+    restored.add_argument("--from", dest="version", type=Path, required=True, metavar="FOLDER")
+    averaged = add("average", parents=[run], help="mean of checkpoints that began alike")
+    averaged.add_argument("checkpoints", type=Path, nargs="+", metavar="RUN")
+    add(
+        "calibrate",
+        parents=[data, run],
+        help="find its shift of O and temperature, once",
+    )
+    add("export", parents=place, help="checkpoint to float32 ONNX, compared with it")
+    add("quantize", parents=[*place, learned], help="float32 ONNX to int8 ONNX")
+    _add_evaluate(
+        add("evaluate", parents=[data, threads, model], help="entity F1 on the dev splits")
+    )
+    add("batch-independence", parents=place, help="answers alone against answers in a batch")
+    add(
+        "document-agreement",
+        parents=[data, threads, model],
+        help="documents against their sentences",
+    )
+    add(
+        "compare-quantization",
+        parents=[*place, learned],
+        help="F1, speed and size of each way to make the model int8",
+    )
+    _add_speed(
+        add(
+            "speed",
+            parents=place,
+            help="tokens a second of the int8 file, beside those of the plain int8 export",
+        )
+    )
+    _add_publish(
+        add(
+            "publish",
+            parents=[*place, learned, named, target],
+            help="export, quantize, measure, write the version",
+        )
+    )
+    add(
+        "train",
+        parents=[
+            _data_parser(is_required=False),
+            run,
+            threads,
+            learned,
+            recipe,
+            named,
+            kept,
+            target,
+        ],
+        help="fine-tune, then publish; without --data: every step on a built-in sample, then served"
+        " and thrown away",
+    )
+    _add_search(add("search", parents=[data, learned, recipe], help="try recipes; keep the best"))
+    asked = teachers_parser()
+    add_ask_options(
+        add(
+            "ask",
+            # All are asked about, also those that are left out of what is learned later; commands
+            # that are recorded (ADR 28) give --drop-duplicates all the same.
+            parents=[data, learned, asked],
+            help="what teachers think of each sentence, for --answers",
+        )
+    )
+    add_mix_options(add("mix", help="the weighted mean of what teachers answered apart"))
+    add_silver_options(
+        add("silver", parents=[data, asked], help="bare text to a set that teachers have labelled")
+    )
+    add_passages_options(
+        add(
+            "passages",
+            parents=[data, learned],
+            help="sets whose texts are consecutive sentences together",
+        )
+    )
+    _add_docred(add("docred", parents=[model], help="files of DocRED to a labelled set"))
+    return root
+
+
+def _learned_parser() -> argparse.ArgumentParser:
+    learned = argparse.ArgumentParser(add_help=False)
+    learned.add_argument(
+        "--drop-duplicates",
+        action="store_true",
+        help="do not learn sentences that are also measured; else they are refused",
+    )
+    return learned
+
+
+def _target_parser() -> argparse.ArgumentParser:
     target = argparse.ArgumentParser(add_help=False)
+    target.add_argument("--models", type=Path, default=Path("models"), help="model repository")
     target.add_argument("--version", type=_served_name, help="default: the next number")
     target.add_argument("--replace", action="store_true", help="overwrite the version")
     target.add_argument(
@@ -47,75 +154,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="F1",
         help="that int8 may cost, as the mean over the sets, in percent",
     )
-
-    model = argparse.ArgumentParser(add_help=False)
-    model.add_argument(
-        "--model", type=Path, required=True, help="ONNX file; its tokenizer lies beside it"
-    )
-
-    root = argparse.ArgumentParser(prog="python -m training", description=_DESCRIPTION)
-    add = root.add_subparsers(dest="command", required=True, metavar="COMMAND").add_parser
-    add("fine-tune", parents=[data, place, recipe, named, kept], help="data to checkpoint")
-    _add_restore(
-        add("restore", parents=[place], help="published version to checkpoint, if its own has gone")
-    )
-    averaged = add("average", parents=[place], help="mean of checkpoints that began alike")
-    averaged.add_argument("checkpoints", type=Path, nargs="+", metavar="RUN")
-    add(
-        "calibrate",
-        parents=[data, place],
-        help="find its shift of O and temperature, once",
-    )
-    add("export", parents=[data, place], help="checkpoint to float32 ONNX, compared with it")
-    add("quantize", parents=[data, place], help="float32 ONNX to int8 ONNX")
-    _add_evaluate(add("evaluate", parents=[data, place, model], help="entity F1 on the dev splits"))
-    add(
-        "batch-independence", parents=[data, place], help="answers alone against answers in a batch"
-    )
-    add(
-        "document-agreement", parents=[data, place, model], help="documents against their sentences"
-    )
-    add(
-        "compare-quantization",
-        parents=[data, place],
-        help="F1, speed and size of each way to make the model int8",
-    )
-    _add_speed(
-        add(
-            "speed",
-            parents=[data, place],
-            help="tokens a second of the int8 file, beside those of the plain int8 export",
-        )
-    )
-    _add_publish(
-        add(
-            "publish",
-            parents=[data, place, named, target],
-            help="export, quantize, measure, write the version",
-        )
-    )
-    add(
-        "train",
-        parents=[_data_parser(is_required=False), place, recipe, named, kept, target],
-        help="fine-tune, then publish; without --data: every step on a built-in sample, then served"
-        " and thrown away",
-    )
-    _add_search(add("search", parents=[data, recipe], help="try recipes; keep the best"))
-    asked = teachers_parser()
-    add_ask_options(
-        add(
-            "ask", parents=[data, asked], help="what teachers think of each sentence, for --answers"
-        )
-    )
-    add_mix_options(add("mix", help="the weighted mean of what teachers answered apart"))
-    add_silver_options(
-        add("silver", parents=[data, asked], help="bare text to a set that teachers have labelled")
-    )
-    add_passages_options(
-        add("passages", parents=[data], help="sets whose texts are consecutive sentences together")
-    )
-    _add_docred(add("docred", parents=[model], help="files of DocRED to a labelled set"))
-    return root
+    return target
 
 
 def _kept_parser() -> argparse.ArgumentParser:
@@ -153,11 +192,6 @@ def _data_parser(*, is_required: bool) -> argparse.ArgumentParser:
         "--data-cache", type=Path, default=Path("runs/data"), help="gets what is fetched"
     )
     data.add_argument("--sets", nargs="+", default=(), help="default: whatever sets are there")
-    data.add_argument(
-        "--drop-duplicates",
-        action="store_true",
-        help="do not learn sentences that are also measured; else they are refused",
-    )
     return data
 
 
@@ -169,11 +203,6 @@ def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure the texts in small letters, in capitals and capitalized as well",
     )
-
-
-def _add_restore(restored: argparse.ArgumentParser) -> None:
-    restored.add_argument("--from", dest="version", type=Path, required=True, metavar="FOLDER")
-    restored.set_defaults(data=".", data_cache=Path(), sets=(), drop_duplicates=False)
 
 
 def _add_speed(speed: argparse.ArgumentParser) -> None:
@@ -205,7 +234,6 @@ def _add_search(search: argparse.ArgumentParser) -> None:
     search.add_argument("--workers", type=int, default=1, help="processes")
     search.add_argument("--threads", type=int, default=2, help="cores to use, all workers together")
     search.add_argument("--no-tracking", action="store_true", help="keep nothing in MLflow")
-    search.set_defaults(run=Path(), models=Path())
 
 
 def _add_docred(converted: argparse.ArgumentParser) -> None:

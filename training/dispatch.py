@@ -98,6 +98,8 @@ def _run(options: argparse.Namespace) -> None:
             run_chain(sample_recipe(recipe_of(options)))
         case "average":
             average(options.checkpoints, options.run)
+        case "restore":
+            restore(options.version, options.run)
         case "mix":
             run_mix(options)
         case "docred":
@@ -136,8 +138,6 @@ def _run_on_data(options: argparse.Namespace) -> None:
     match options.command:
         case "fine-tune":
             _fine_tune(place, options)
-        case "restore":
-            restore(options.version, options.run)
         case "calibrate":
             print(calibrate(options.run, commands.dev_corpora(place)))
         case "export":

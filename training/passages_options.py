@@ -36,7 +36,6 @@ def add_passages_options(parser: argparse.ArgumentParser) -> None:
         help="stands between two sentences",
     )
     parser.add_argument("--encoder", default="", help="whose tokens are counted")
-    parser.set_defaults(run=Path(), models=Path(), threads=1)
 
 
 def _window(word: str) -> int:

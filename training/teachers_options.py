@@ -18,7 +18,6 @@ def teachers_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--bfloat16", action="store_true", help="multiply in bfloat16")
     parser.add_argument("--threads", type=int, default=2, help="cores to use")
-    parser.set_defaults(run=Path(), models=Path())
     return parser
 
 

@@ -17,18 +17,19 @@ def test_train_ends_in_a_version_that_the_service_loads(
     data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, models = tmp_path / "run", tmp_path / "models"
-    place = ["--data", str(data), "--run", str(run), "--models", str(models), "--threads", "1"]
+    measured_on = ["--data", str(data), "--threads", "1"]
+    place = [*measured_on, "--run", str(run)]
     recipe = ["--encoder", str(encoder), "--epochs", "12", "--learning-rate", "5e-3"]
-    assert main(["train", *place, *recipe]) == 0
+    assert main(["train", *place, "--models", str(models), *recipe]) == 0
     # For a model of all sets the sentences of some will do, though none of those has MISC.
     assert main(["quantize", *place, "--sets", "uner_en_ewt"]) == 0
     assert main(["batch-independence", *place]) == 0
     model = models / "ner-en" / "1" / "model.onnx"
-    assert main(["document-agreement", *place, "--model", str(model)]) == 0
+    assert main(["document-agreement", *measured_on, "--model", str(model)]) == 0
     assert main(["speed", *place, "--seconds", "0.01", "--beside", str(model)]) == 0
     figures, page = tmp_path / "figures.json", tmp_path / "errors.html"
     wanted = ["--model", str(model), "--json", str(figures), "--report", str(page)]
-    assert main(["evaluate", *place, *wanted, "--cases"]) == 0
+    assert main(["evaluate", *measured_on, *wanted, "--cases"]) == 0
     measured = json.loads(figures.read_text("utf-8"))
     assert measured["sets"].keys() == {s.name for s in ENGLISH_SETS}
     assert "<summary>missed (" in page.read_text("utf-8")
@@ -64,6 +65,29 @@ def test_what_is_missing_is_named_without_a_stack_trace(
     assert message.startswith("error: ")
     assert "No such file" in message or "no such file" in message
     assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "fine-tune --data . --models models",
+        "restore --from 1 --threads 2",
+        "average a b --models models",
+        "calibrate --data . --drop-duplicates",
+        "export --data . --drop-duplicates",
+        "evaluate --data . --model m.onnx --run run",
+        "document-agreement --data . --model m.onnx --run run",
+        "batch-independence --data . --drop-duplicates",
+        "speed --data . --models models",
+        "silver --data . --teachers a --into b --drop-duplicates",
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_refused(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(words.split())
+    assert "unrecognized arguments" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["fine-tune", "train", "publish"])
