@@ -11,7 +11,7 @@ from training.data import Corpus
 from training.device import device_of
 from training.recipe import Recipe
 from training.run import Run
-from training.training_state import check_unstarted, read_state, remove_state
+from training.training_state import check_unstarted, read_state
 
 __all__ = ["EpochReport", "Recipe", "Run", "StopTraining", "fine_tune"]
 
@@ -48,6 +48,9 @@ def fine_tune(
     far. A run that was interrupted and goes on ends in the same weights, bit for bit, as one that
     was not.
 
+    The state stays in the folder, of a run that has learned all as well, so that what is done with
+    the model can be repeated: whoever has done it removes the state.
+
     Args:
         recipe: the settings.
         corpora: what to learn.
@@ -79,6 +82,4 @@ def fine_tune(
             except StopTraining:
                 _log.info("ended after epoch %d of %d", epoch, recipe.epochs)
                 break
-            if not course.is_over():
-                course.keep_state()
-    remove_state(run.folder)
+            course.keep_state()

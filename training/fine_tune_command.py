@@ -12,9 +12,10 @@ from training.commands import Workplace, dev_corpora
 from training.data import Corpus, check_labelled, read_training_corpora
 from training.fine_tune import Recipe, Run, fine_tune, ignore
 from training.interruption import Interruption
+from training.run import TrainingInterrupted
 from training.score_calibration import calibrate
-from training.tracking import TrackedRun, open_store
-from training.training_state import read_state
+from training.tracking import TrackedRun, TrackingFailed, check_registration, open_store
+from training.training_state import read_state, remove_state
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ def run_fine_tune(
 ) -> None:
     """Trains a model, and keeps its settings, figures and files in the tracking store.
 
+    The state is removed last: until then, going on repeats whatever was not done.
+
     Args:
         place: gets the model in `run`; the store is beside that.
         recipe: the settings.
@@ -48,6 +51,8 @@ def run_fine_tune(
     Raises:
         CheckpointInvalid: the run would be written over what it learns from.
         DataInvalid: as `check_labelled`, `read_training_corpora` and `read_dev_corpora`.
+        TrackingFailed: the store does not answer, or would not take the name or the alias.
+        TrainingInterrupted: someone asked to stop.
     """
     _check_run(place.run, recipe)
     sources = place.sources
@@ -67,11 +72,30 @@ def run_fine_tune(
                 interrupted=interrupted,
             )
             fine_tune(recipe, trained, measured, run, tracked.log_epoch if tracked else ignore)
-        _log.info("%s", calibrate(place.run, measured))
+        _finish(place.run, measured, options, tracked)
+    remove_state(place.run)
+
+
+def _finish(
+    run: Path, measured: Sequence[Corpus], options: FineTuning, tracked: TrackedRun | None
+) -> None:
+    """Calibrates the model and registers it; where that fails, says what is left to do."""
+    try:
+        _log.info("%s", calibrate(run, measured))
         if tracked:
-            files = [place.run / name for name in MODEL_FILES]
-            tracked.log_model(files, options.name, options.alias)
+            tracked.log_model([run / name for name in MODEL_FILES], options.name, options.alias)
             print(f"run {tracked.run_id}: {options.name}@{options.alias}")
+    except KeyboardInterrupt as stopped:
+        kept = "its state is written" if options.state_steps else "it keeps no state"
+        raise TrainingInterrupted(
+            f"all is learned, what comes after is not done; {kept}"
+        ) from stopped
+    except TrackingFailed as error:
+        if not options.state_steps:
+            raise
+        raise TrackingFailed(
+            f"{error}; all is learned: the same command with --resume registers the model"
+        ) from error
 
 
 def _check_run(run: Path, recipe: Recipe) -> None:
@@ -94,6 +118,7 @@ def _tracked(
     if not options.is_tracked:
         return nullcontext()
     store = open_store(run.absolute().parent)
+    check_registration(options.name, options.alias)
     run_id = read_state(run).run_id if options.resume else None
     if run_id:
         return store.go_on(run_id)

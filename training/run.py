@@ -18,7 +18,7 @@ def never() -> bool:
 class Run:
     """Where a run is kept, how it stops and goes on, and what stands in its record."""
 
-    folder: Path  # gets the model, and while it learns the state that it can go on from
+    folder: Path  # gets the model, and the state that it can go on from
     command: str  # that trains it again
     commit: str | None  # of the code, where it is known
     run_id: str | None = None  # in the tracking store

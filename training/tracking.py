@@ -227,6 +227,25 @@ def open_store(root: Path) -> TrackingStore:
         return TrackingStore(mlflow.MlflowClient(address, address), root / _ARTIFACTS_FOLDER)
 
 
+def check_registration(name: str, alias: str) -> None:
+    """Refuses what MLflow would, hours later.
+
+    Args:
+        name: of a registered model.
+        alias: of one of its versions.
+
+    Raises:
+        TrackingFailed: no model can be called so, or no alias.
+    """
+    # MLflow's own, which it has made public no more than annotated.
+    from mlflow.utils import validation
+
+    with _failures():
+        validation._validate_model_name(name)
+        validation._validate_model_alias_name(alias)  # type: ignore[no-untyped-call]
+        validation._validate_model_alias_name_reserved(alias)  # type: ignore[no-untyped-call]
+
+
 @contextmanager
 def _failures() -> Iterator[None]:
     from mlflow.exceptions import MlflowException

@@ -90,10 +90,25 @@ def test_a_run_that_stops_and_goes_on_ends_in_the_same_weights(
     assert weights(folder) == weights(tmp_path / "whole")
 
 
-def test_a_finished_model_holds_no_state(recipe: Recipe, run_folder: Path) -> None:
+def test_a_run_that_has_learned_all_keeps_its_state_and_learns_no_more(
+    recipe: Recipe, run_folder: Path
+) -> None:
+    """What comes after can be done again without learning again."""
     learn(recipe, new_run(run_folder))
-    assert {path.name for path in run_folder.iterdir()} == FINISHED
+    assert {path.name for path in run_folder.iterdir()} == FINISHED | {STATE_FILE}
     assert load_record(run_folder).epochs == 2
+    before = weights(run_folder)
+    assert learn(recipe, new_run(run_folder, resume=True)) == []
+    assert weights(run_folder) == before
+
+
+def test_a_run_stops_after_its_last_epoch_too(recipe: Recipe, run_folder: Path) -> None:
+    """Else what comes after it would go on, though someone asked to stop."""
+    reports: list[EpochReport] = []
+    run = new_run(run_folder, lambda: len(reports) == recipe.epochs)
+    with pytest.raises(TrainingInterrupted, match=r"step (\d+) of \1; its state is written"):
+        fine_tune(recipe, TRAIN, DEV, run, reports.append)
+    assert learn(recipe, new_run(run_folder, resume=True)) == []
 
 
 def test_a_run_goes_on_only_with_the_settings_and_the_data_it_was_begun_with(
@@ -147,7 +162,7 @@ def test_whoever_is_told_of_an_epoch_may_end_the_run(recipe: Recipe, run_folder:
         reports.append(report)
         raise StopTraining
 
-    fine_tune(recipe, TRAIN, DEV, new_run(run_folder), stop)
+    fine_tune(recipe, TRAIN, DEV, replace(new_run(run_folder), state_steps=0), stop)
     assert [report.epoch for report in reports] == [1]
     assert reports[0].metrics.keys() == {"loss", "mean_f1", "f1.tiny"}
     assert load_record(run_folder).epochs == 1

@@ -1,0 +1,88 @@
+"""The end of a run: calibrated, registered, and repeated where that failed."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from training.__main__ import main
+from training.checkpoint import MODEL_FILES
+from training.score_calibration import calibrate
+from training.training_state import STATE_FILE
+
+
+@pytest.fixture
+def words(data: Path, encoder: Path, tmp_path: Path) -> list[str]:
+    """Some ten steps."""
+    recipe = ["--encoder", str(encoder), "--epochs", "1", "--threads", "1"]
+    place = ["--data", str(data), "--sets", "wnut17", "--run", str(tmp_path / "runs" / "first")]
+    return ["fine-tune", *place, *recipe, "--name", "ner-tiny"]
+
+
+def rows(root: Path, query: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(root / "mlflow.db") as connection:
+        found = connection.execute(query).fetchall()
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--alias", "latest"), ("--alias", "v2"), ("--alias", "prod.eu"), ("--name", "a/b")],
+)
+def test_what_no_model_can_be_registered_as_is_refused_before_the_first_step(
+    words: list[str], tmp_path: Path, option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, option, value]) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith("error: tracking: ")
+    assert value in message
+    assert not (tmp_path / "runs" / "first").exists()
+    assert rows(tmp_path / "runs", "SELECT run_uuid FROM runs") == []
+
+
+def test_a_model_that_could_not_be_registered_is_registered_by_resume(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file lies where the store keeps artifacts; once it has gone, nothing is learned again."""
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    (runs / "mlartifacts").write_text("")
+    assert main(words) == 1
+    assert "the same command with --resume registers the model" in capsys.readouterr().err
+    assert rows(runs, "SELECT status FROM runs") == [("FAILED",)]
+    learned = [(runs / "first" / name).read_bytes() for name in MODEL_FILES]
+
+    (runs / "mlartifacts").unlink()
+    assert main([*words, "--resume"]) == 0
+    assert [(runs / "first" / name).read_bytes() for name in MODEL_FILES] == learned
+    assert {path.name for path in (runs / "first").iterdir()} == set(MODEL_FILES)
+    assert rows(runs, "SELECT status FROM runs") == [("FINISHED",)]
+    assert rows(runs, "SELECT name, alias FROM registered_model_aliases") == [
+        ("ner-tiny", "newest")
+    ]
+
+
+def test_a_stop_after_the_last_step_says_how_to_go_on(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    run = tmp_path / "runs" / "first"
+    words = [*words, "--no-tracking"]
+    with monkeypatch.context() as patch:
+        patch.setattr("training.fine_tune_command.calibrate", interrupted)
+        assert main(words) == 130
+    message = capsys.readouterr().err
+    assert "stopped: all is learned, what comes after is not done; its state is written" in message
+    assert f"--run {run} " in message.splitlines()[-1]
+    assert message.endswith("--resume\n")
+    assert (run / STATE_FILE).exists()
+
+    assert main([*words, "--resume"]) == 0
+    assert not (run / STATE_FILE).exists()
+    assert calibrate(run, []).temperature != 1.0
