@@ -5,13 +5,15 @@ itself. Nothing is sent anywhere else.
 """
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from training.quiet_mlflow import load_mlflow
 from training.run import TrainingInterrupted
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ _DATABASE_FILE = "mlflow.db"
 _ARTIFACTS_FOLDER = "mlartifacts"
 # Of the model among a run's artifacts.
 _MODEL = "model"
+# In the name of a setting or a figure. MLflow takes "/", as in a path: "f1.news/" is none to it.
+_REFUSED = re.compile(r"[^\w.\- ]")
+
+_log = logging.getLogger(__name__)
 
 
 class TrackingFailed(Exception):
@@ -53,8 +59,27 @@ class TrackedRun:
     ) -> None:
         stopped = isinstance(error, TrainingInterrupted | KeyboardInterrupt)
         status = "FINISHED" if error is None else "KILLED" if stopped else "FAILED"
+        try:
+            with _failures():
+                self._client.set_terminated(self.run_id, status)
+        except TrackingFailed as failure:
+            if error is None:
+                raise
+            # What ended the run is what its user must hear of.
+            _log.warning("run %s does not say that it has ended: %s", self.run_id, failure)
+
+    def log_settings(self, settings: Mapping[str, str]) -> None:
+        """Writes settings.
+
+        Args:
+            settings: by name.
+
+        Raises:
+            TrackingFailed: the store does not answer.
+        """
         with _failures():
-            self._client.set_terminated(self.run_id, status)
+            for name, setting in settings.items():
+                self._client.log_param(self.run_id, _key(name), setting)
 
     def log_epoch(self, report: "EpochReport") -> None:
         """Writes the figures of an epoch.
@@ -79,7 +104,7 @@ class TrackedRun:
         """
         with _failures():
             for name, figure in figures.items():
-                self._client.log_metric(self.run_id, name, figure, step=step)
+                self._client.log_metric(self.run_id, _key(name), figure, step=step)
 
     def log_files(self, files: Sequence[Path], folder: str) -> None:
         """Keeps files.
@@ -134,7 +159,7 @@ class TrackingStore:
         self._artifacts = artifacts
 
     def begin(self, name: str, settings: Mapping[str, str], tags: Mapping[str, str]) -> TrackedRun:
-        """Begins a run.
+        """Begins a run; where its settings cannot be written, it has ended.
 
         Args:
             name: a person's word for it.
@@ -146,9 +171,12 @@ class TrackingStore:
         """
         with _failures():
             run = self._client.create_run(self._experiment(), run_name=name, tags=dict(tags))
-            for key, value in settings.items():
-                self._client.log_param(run.info.run_id, key, value)
-            return TrackedRun(self._client, run.info.run_id)
+        tracked = TrackedRun(self._client, run.info.run_id)
+        with ExitStack() as unless_begun:
+            unless_begun.push(tracked)
+            tracked.log_settings(settings)
+            unless_begun.pop_all()
+        return tracked
 
     def go_on(self, run_id: str) -> TrackedRun:
         """Goes on with a run that was stopped.
@@ -213,7 +241,7 @@ def open_store(root: Path) -> TrackingStore:
         TrackingFailed: MLflow is not installed, or the store cannot be opened.
     """
     try:
-        mlflow = _mlflow()
+        mlflow = load_mlflow()
     except ImportError as error:
         raise TrackingFailed(
             f"{error.name} is not installed: make train installs it; --no-tracking does without"
@@ -246,6 +274,11 @@ def check_registration(name: str, alias: str) -> None:
         validation._validate_model_alias_name_reserved(alias)  # type: ignore[no-untyped-call]
 
 
+def _key(name: str) -> str:
+    """A name that MLflow takes: a folder, as "news+web", may be called as it likes."""
+    return _REFUSED.sub(lambda sign: f"_{ord(sign[0]):x}_", name)
+
+
 @contextmanager
 def _failures() -> Iterator[None]:
     from mlflow.exceptions import MlflowException
@@ -259,20 +292,3 @@ def _failures() -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, OSError) as error:
         first_line = str(error).partition("\n")[0]
         raise TrackingFailed(f"tracking: {first_line} (--no-tracking does without)") from error
-
-
-def _mlflow() -> ModuleType:
-    """MLflow, which takes a second to import; it reports to its makers unless it is told not to."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import mlflow
-        import sqlalchemy  # noqa: F401 - the store needs it; its absence is told here
-        from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
-        from mlflow.telemetry import set_telemetry_client
-
-    if not MLFLOW_DISABLE_TELEMETRY.is_set():  # type: ignore[no-untyped-call]  # not annotated
-        MLFLOW_DISABLE_TELEMETRY.set(True)  # type: ignore[no-untyped-call]  # not annotated
-        set_telemetry_client()  # type: ignore[no-untyped-call]  # not annotated
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return mlflow

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -27,9 +28,9 @@ def new_run(store: TrackingStore) -> TrackedRun:
     return store.begin("ner-en", {"epochs": "4"}, {"mlflow.source.git.commit": "abc"})
 
 
-def rows(root: Path, query: str, run_id: str) -> list[tuple[object, ...]]:
+def rows(root: Path, query: str, value: str) -> list[tuple[object, ...]]:
     with sqlite3.connect(root / "mlflow.db") as connection:
-        found = connection.execute(query, (run_id,)).fetchall()
+        found = connection.execute(query, (value,)).fetchall()
     connection.close()
     return found
 
@@ -71,6 +72,60 @@ def test_a_run_that_did_not_finish_says_so_and_can_go_on(
     with store.go_on(run.run_id) as run:
         assert status(root, run) == "RUNNING"
     assert status(root, run) == "FINISHED"
+
+
+def test_names_of_sets_may_hold_any_sign(store: TrackingStore, root: Path) -> None:
+    """Two sets do not become one."""
+    settings = {f"data.{name}.sha256": name for name in ("news+web", "news_web", "news (2024)")}
+    with store.begin("ner-en", settings, {}) as run:
+        run.log_epoch(EpochReport(1, 10, {"f1.news+web": 70.0, "f1.sub/": 80.0}))
+    query = "SELECT value, key FROM params WHERE run_uuid = ? ORDER BY value"
+    assert rows(root, query, run.run_id) == [
+        ("news (2024)", "data.news _28_2024_29_.sha256"),
+        ("news+web", "data.news_2b_web.sha256"),
+        ("news_web", "data.news_web.sha256"),
+    ]
+    query = "SELECT key FROM metrics WHERE run_uuid = ? ORDER BY key"
+    assert rows(root, query, run.run_id) == [("f1.news_2b_web",), ("f1.sub_2f_",)]
+
+
+class Interrupted(dict[str, str]):
+    """Settings over which Ctrl-C is pressed."""
+
+    def items(self) -> NoReturn:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "expected"),
+    [
+        ({"k" * 1_000: "too long for MLflow"}, TrackingFailed, "FAILED"),
+        (Interrupted(), KeyboardInterrupt, "KILLED"),
+    ],
+)
+def test_a_run_whose_settings_cannot_be_written_has_ended(
+    store: TrackingStore,
+    root: Path,
+    settings: dict[str, str],
+    error: type[BaseException],
+    expected: str,
+) -> None:
+    with pytest.raises(error):
+        store.begin(f"not begun, {expected}", settings, {})
+    query = "SELECT status FROM runs WHERE name = ?"
+    assert rows(root, query, f"not begun, {expected}") == [(expected,)]
+
+
+def test_what_ended_a_run_is_told_though_the_store_has_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = new_run(open_store(tmp_path))
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        connection.execute("DROP TABLE runs")
+    connection.close()
+    with pytest.raises(TrainingInterrupted, match="step 3 of 4"), run:
+        raise TrainingInterrupted("step 3 of 4")
+    assert f"run {run.run_id} does not say that it has ended" in caplog.text
 
 
 def test_the_alias_gives_the_newest_model_that_has_it(store: TrackingStore, tmp_path: Path) -> None:
