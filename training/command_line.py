@@ -228,7 +228,10 @@ def _add_search(search: argparse.ArgumentParser) -> None:
         help="folder; gone on with if it is there",
     )
     search.add_argument(
-        "--space", type=Path, default=DEFAULT_SPACE, help="TOML file: what to vary, and how far"
+        "--space",
+        type=Path,
+        default=DEFAULT_SPACE,
+        help="TOML file: what to vary, and how far; such options are then refused",
     )
     search.add_argument("--trials", type=int, default=20, help="in the study when it is done")
     search.add_argument("--workers", type=int, default=1, help="processes")

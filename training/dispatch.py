@@ -26,7 +26,7 @@ from training.publication import PublicationRefused
 from training.published_run import published_run
 from training.quantization_command import run_compare_quantization
 from training.recipe import Recipe, RecipeInvalid
-from training.recipe_options import command_of, recipe_of
+from training.recipe_options import command_of, given_settings, recipe_of
 from training.recognition import WINDOW_TOKENS, load_recognizer
 from training.restoration import restore
 from training.run import TrainingInterrupted
@@ -196,7 +196,14 @@ def _search(place: commands.Workplace, options: argparse.Namespace) -> None:
     run_searching(
         place,
         base,
-        Searching(options.study, options.space, options.trials, workers, not options.no_tracking),
+        Searching(
+            options.study,
+            options.space,
+            options.trials,
+            workers,
+            not options.no_tracking,
+            tuple(given_settings(options)),
+        ),
     )
 
 

@@ -128,15 +128,26 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     """
     study = getattr(options, "from_study", None)
     base = read_best(study).recipe if study else Recipe()
-    names = {field.name for field in fields(Recipe)}
-    given: dict[str, Any] = {k: v for k, v in vars(options).items() if k in names}
-    for name, value in given.items():
-        if isinstance(value, list):  # which a recipe must not hold
-            given[name] = tuple(value)
+    given = given_settings(options)
     for name, other in _INSTEAD:
         if name in given:
             base = replace(base, **{other: getattr(Recipe(), other)})
     return replace(base, **given)
+
+
+def given_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a recipe that options name, and no defaults but `threads`.
+
+    Args:
+        options: of `recipe_parser`, and `threads`.
+    """
+    names = {field.name for field in fields(Recipe)}
+    return {
+        # A recipe must not hold lists.
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(options).items()
+        if name in names
+    }
 
 
 def command_of(recipe: Recipe, sets: Sequence[str] = (), *, drop_duplicates: bool = False) -> str:

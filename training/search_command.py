@@ -7,7 +7,7 @@ from training.code_version import code_version
 from training.commands import Workplace
 from training.recipe import Recipe
 from training.search import Outcome, Search, run_search
-from training.search_space import read_space
+from training.search_space import check_unvaried, read_space
 from training.tracking import open_store
 
 
@@ -20,6 +20,7 @@ class Searching:
     trials: int
     workers: int
     is_tracked: bool
+    given: tuple[str, ...]  # settings of the base that someone chose
 
 
 def run_searching(place: Workplace, base: Recipe, options: Searching) -> None:
@@ -29,11 +30,16 @@ def run_searching(place: Workplace, base: Recipe, options: Searching) -> None:
         place: where the data is.
         base: the settings that are not varied.
         options: what to search.
+
+    Raises:
+        SpaceInvalid: the space varies a setting that was given.
     """
+    space = read_space(options.space)
+    check_unvaried(space, options.space, options.given)
     search = Search(
         data=place.data,
         folder=options.folder,
-        space=read_space(options.space),
+        space=space,
         base=base,
         sets=place.sets,
         drop_duplicates=place.drop_duplicates,

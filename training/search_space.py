@@ -2,7 +2,7 @@
 
 import dataclasses
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,27 @@ def read_space(path: Path) -> SearchSpace:
     if not content:
         raise SpaceInvalid(f"{path}: varies nothing: add a table, as [learning_rate]")
     return SearchSpace(tuple(_dimensions(path, content)))
+
+
+def check_unvaried(space: SearchSpace, path: Path, settings: Collection[str]) -> None:
+    """Refuses settings that someone chose where every trial would replace them.
+
+    Args:
+        space: what is varied.
+        path: its file, for the message.
+        settings: fields of a recipe.
+
+    Raises:
+        SpaceInvalid: one is varied; the message names each.
+    """
+    varied = [dimension.name for dimension in space.dimensions if dimension.name in settings]
+    if varied:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in varied)
+        tables = ", ".join(f"[{name}]" for name in varied)
+        raise SpaceInvalid(
+            f"{path}: varies what {options} would set: leave that out, or name a file without"
+            f" {tables} with --space"
+        )
 
 
 def _dimensions(path: Path, content: dict[str, Any]) -> Iterator[FloatRange | IntRange | Choices]:

@@ -18,7 +18,7 @@ from training.recipe import Recipe
 from training.run import TrainingInterrupted
 from training.sample.generate import SAMPLE
 from training.search import Search, run_search
-from training.search_space import Choices, FloatRange, SearchSpace
+from training.search_space import DEFAULT_SPACE, Choices, FloatRange, SearchSpace
 from training.study import SearchRefused
 from training.study_plots import write_plots
 from training.trial_reports import Reports
@@ -151,6 +151,19 @@ def test_a_wrong_search_ends_without_a_stack_trace(
     space.write_text("[rate]\nlow = 1\nhigh = 2\n")
     assert main(["search", "--data", str(data), "--space", str(space)]) == 1
     assert capsys.readouterr().err.startswith(f"error: {space}: rate is no field")
+
+
+def test_a_search_refuses_the_options_that_it_varies(
+    data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--data", str(data), "--study", str(tmp_path / "study"), "--no-tracking"]
+    options = ["--encoder", str(encoder), "--epochs", "1", "--weight-decay", "0.1", "--trials", "1"]
+    assert main(["search", *place, *options]) == 1
+    assert capsys.readouterr().err == (
+        f"error: {DEFAULT_SPACE}: varies what --epochs, --weight-decay would set: leave that out,"
+        " or name a file without [epochs], [weight_decay] with --space\n"
+    )
+    assert not (tmp_path / "study").exists()
 
 
 def report(epoch: int, mean_f1: float) -> EpochReport:
