@@ -10,7 +10,7 @@ Source: Shen & Xing, A Fast Knowledge Distillation Framework for Visual Recognit
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -90,7 +90,7 @@ class Answers:
             tuple(json.loads(about["teachers"])),
             about["vocabulary"],
             {row.tobytes(): part for row, part in zip(digests, parts, strict=True)},
-            hashlib.sha256(path.read_bytes()).hexdigest(),
+            sha256_of([path]),
             FeatureBasis.of_tensors(tensors),
             json.loads(about.get("conditions", "{}")),
         )
@@ -154,6 +154,18 @@ def basis_of(parts: Sequence[Answers]) -> FeatureBasis | None:
             " with --features into one file; --resume adds sentences to it"
         )
     return next(iter(known.values()), None)
+
+
+def sha256_of(paths: Iterable[Path]) -> str:
+    """Names what is in files of answers, in their order; empty: there are none.
+
+    Args:
+        paths: the files.
+
+    Raises:
+        FileNotFoundError: one is missing.
+    """
+    return " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
 
 
 def digest_of(text: str) -> bytes:

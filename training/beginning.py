@@ -62,6 +62,19 @@ def beginning_of(recipe: Recipe) -> Beginning:
     return _model(Path(recipe.begin_with)) if recipe.begin_with else _encoder(recipe.encoder)
 
 
+def beginning_sha256(recipe: Recipe) -> str:
+    """The sha256 of the weights of `beginning_of`, which are not read into a network.
+
+    Args:
+        recipe: names them.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    begin_with = recipe.begin_with
+    return weights_sha256(Path(begin_with) if begin_with else encoder_folder(recipe.encoder))
+
+
 def encoder_tokenizer(encoder: str) -> Tokenizer:
     """The tokenizer of a run that begins with an encoder.
 

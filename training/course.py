@@ -1,6 +1,5 @@
 """The course: the epochs of a run, from wherever it is to its end."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -23,8 +22,8 @@ from training.checkpoint import (
     load_record,
     save,
     vocabulary_of,
-    weights_sha256,
 )
+from training.conditions import conditions
 from training.data import LABELS, Corpus, DataInvalid
 from training.early_stopping import BestEpoch
 from training.evaluation import evaluate
@@ -230,38 +229,15 @@ def new_course(
         beginning,
         learner,
         answers,
-        _conditions(recipe, beginning, answers, corpora, dev),
+        {
+            **{name: str(value) for name, value in asdict(recipe).items()},
+            **conditions(
+                recipe, beginning.weights_sha256, answers.sha256 if answers else "", corpora, dev
+            ),
+        },
         steps,
         started_s,
     )
-
-
-def _conditions(
-    recipe: Recipe,
-    beginning: Beginning,
-    answers: Answers | None,
-    corpora: Sequence[Corpus],
-    dev: Sequence[Corpus],
-) -> dict[str, str]:
-    teachers = " ".join(weights_sha256(Path(folder)) for folder in recipe.teachers)
-    return {
-        **{name: str(value) for name, value in asdict(recipe).items()},
-        "sha256 of the weights at the beginning": beginning.weights_sha256,
-        "sha256 of the teachers' weights": teachers or "none",
-        "sha256 of the answers": answers.sha256 if answers else "none",
-        **{f"train split of {corpus.source.name}": _content(corpus) for corpus in corpora},
-        **{f"dev split of {corpus.source.name}": _content(corpus) for corpus in dev},
-    }
-
-
-def _content(corpus: Corpus) -> str:
-    """Names what is learned or measured of a split: the file, and how its labels are read."""
-    content = hashlib.sha256()
-    for example in corpus.examples:
-        content.update(repr((example.text, example.spans)).encode())
-        content.update(repr(sorted(example.unlabelled_types)).encode())
-    count, read = len(corpus.examples), content.hexdigest()
-    return f"{count} examples of {corpus.sha256}, read as {read}"
 
 
 def _check_taught(recipe: Recipe, corpora: Sequence[Corpus]) -> None:

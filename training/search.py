@@ -12,7 +12,10 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from training.answers import sha256_of
+from training.beginning import beginning_sha256
 from training.best_recipe import BestRecipe, write_best
+from training.conditions import conditions
 from training.data import (
     Corpus,
     check_labelled,
@@ -82,6 +85,7 @@ def run_search(search: Search, trials: int, workers: int) -> Outcome:
     Raises:
         SearchRefused: the study is of another search, or no trial was finished.
         DataInvalid: as `check_labelled`, `read_training_corpora` and `read_dev_corpora`.
+        FileNotFoundError: there is no such encoder, teacher or file of answers.
         TrainingInterrupted: by Ctrl-C.
     """
     sets = _read(search)
@@ -112,10 +116,19 @@ def _read(search: Search) -> _Sets:
 
 def _conditions(search: Search, sets: _Sets) -> dict[str, object]:
     """All that a trial's value depends on, but for the machine."""
+    base = search.base
     return {
         "space": repr(search.space),
-        "recipe": asdict(search.base) | {"threads": 0, "device": ""},
+        "recipe": asdict(base) | {"threads": 0, "device": ""},
+        # Of all splits: what follows names each, and of one more nothing would be known before.
         "data": [corpus.sha256 for corpus in (*sets.trained, *sets.measured)],
+        **conditions(
+            base,
+            beginning_sha256(base),
+            sha256_of(map(Path, base.answers)),
+            sets.trained,
+            sets.measured,
+        ),
     }
 
 

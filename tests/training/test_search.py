@@ -1,5 +1,6 @@
 """Searching recipes, on a few sentences of the sample and a tiny encoder."""
 
+import json
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -11,8 +12,10 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.storages import RDBStorage
 
 from training.__main__ import main
+from training.asking import Question, ask
 from training.best_recipe import BestRecipe, BestRecipeInvalid, read_best, write_best
-from training.checkpoint import load_record
+from training.checkpoint import WEIGHTS_FILE, load_record
+from training.data import find_sets, read_training_corpora
 from training.fine_tune import EpochReport, StopTraining
 from training.recipe import Recipe
 from training.run import TrainingInterrupted
@@ -91,6 +94,38 @@ def test_a_study_is_not_gone_on_with_another_space(search: Search) -> None:
     train.write_text(content)
     on_another_machine = replace(search, base=replace(search.base, threads=2))
     assert run_search(on_another_machine, 1, 1).finished == 1
+
+
+def test_a_study_is_not_gone_on_with_when_labels_are_read_otherwise(search: Search) -> None:
+    """The files of the splits are the same; what is said of their labels is not."""
+    run_search(search, 1, 1)
+    labels = {"PER": "PER", "ORG": "ORG", "LOC": "LOC", "MISC": None}
+    label_map = {"to_conll4": {_SET: labels}}
+    for path, content in (("label_map.json", label_map), (f"{_SET}/set.json", {"labels": labels})):
+        before = (search.data / path).read_text()
+        (search.data / path).write_text(json.dumps(content))
+        with pytest.raises(SearchRefused, match=f"begun with another train split of {_SET}"):
+            run_search(search, 2, 1)
+        (search.data / path).write_text(before)
+    assert run_search(search, 1, 1).finished == 1
+
+
+def test_a_study_is_not_gone_on_with_other_weights_or_answers(
+    search: Search, teachers: list[str], tmp_path: Path
+) -> None:
+    """The paths are the same; what lies there is not."""
+    answers = tmp_path / "answers.safetensors"
+    corpora = read_training_corpora(search.data, find_sets(search.data))
+    ask(corpora, teachers, Question(64)).write(answers)
+    base = Recipe(begin_with=teachers[0], answers=(str(answers),), batch_size=8, threads=1)
+    search = replace(search, base=base)
+    run_search(search, 1, 1)
+    ask(corpora, teachers[1:], Question(64)).write(answers)
+    with pytest.raises(SearchRefused, match="begun with another sha256 of the answers"):
+        run_search(search, 2, 1)
+    shutil.copy(Path(teachers[1]) / WEIGHTS_FILE, teachers[0])
+    with pytest.raises(SearchRefused, match="another sha256 of the weights at the beginning"):
+        run_search(search, 2, 1)
 
 
 def test_a_trial_that_was_cut_off_does_not_count(search: Search) -> None:
