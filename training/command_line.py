@@ -56,11 +56,7 @@ def parser() -> argparse.ArgumentParser:
     restored.add_argument("--from", dest="version", type=Path, required=True, metavar="FOLDER")
     averaged = add("average", parents=[run], help="mean of checkpoints that began alike")
     averaged.add_argument("checkpoints", type=Path, nargs="+", metavar="RUN")
-    add(
-        "calibrate",
-        parents=[data, run],
-        help="find its shift of O and temperature, once",
-    )
+    add("calibrate", parents=place, help="find its shift of O and temperature, once")
     add("export", parents=place, help="checkpoint to float32 ONNX, compared with it")
     add("quantize", parents=[*place, learned], help="float32 ONNX to int8 ONNX")
     _add_evaluate(

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
+
 from inference.runtime import Session
 from training import batch_independence, document_agreement, gate, publication
 from training.activations import training_rows
@@ -30,6 +32,7 @@ from training.export import Parity, check_parity, export
 from training.passages import SEPARATORS
 from training.quantization import quantize
 from training.recognition import WINDOW_TOKENS, load_recognizer
+from training.score_calibration import calibrate
 
 FLOAT32_FILE = "float32.onnx"
 INT8_FILE = "int8.onnx"
@@ -81,6 +84,12 @@ class Workplace:
     def int8(self) -> Path:
         """The quantized file."""
         return self.run / INT8_FILE
+
+
+def run_calibrate(place: Workplace) -> None:
+    """Calibrates the checkpoint on the dev splits."""
+    torch.set_num_threads(place.threads)
+    print(calibrate(place.run, dev_corpora(place)))
 
 
 def run_export(place: Workplace) -> Parity:

@@ -30,7 +30,6 @@ from training.recipe_options import command_of, given_settings, recipe_of
 from training.recognition import WINDOW_TOKENS, load_recognizer
 from training.restoration import restore
 from training.run import TrainingInterrupted
-from training.score_calibration import calibrate
 from training.search_command import Searching, run_searching
 from training.search_space import SpaceInvalid
 from training.served_model import ServingFailed
@@ -139,7 +138,7 @@ def _run_on_data(options: argparse.Namespace) -> None:
         case "fine-tune":
             _fine_tune(place, options)
         case "calibrate":
-            print(calibrate(options.run, commands.dev_corpora(place)))
+            commands.run_calibrate(place)
         case "export":
             commands.run_export(place)
         case "quantize":
