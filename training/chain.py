@@ -1,10 +1,11 @@
 """The chain: every step from made-up sentences to an answer of the service, in a few minutes.
 
-What it trains knows nothing but the sample, and is thrown away.
+What it trains knows nothing but the sample, and is thrown away, with the store that tracks it.
 """
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +18,7 @@ from training.recipe_options import command_of
 from training.run import TrainingInterrupted
 from training.sample.generate import SAMPLE
 from training.served_model import ServedModel
+from training.tracking import open_store
 
 # Of the sample; its people and places stand in no training sentence together.
 TEXT = "Corin Lindqvist of Halvorsen Shipping flew from Port Elvane to Brackwater."
@@ -74,7 +76,7 @@ def run_chain(recipe: Recipe) -> list[pb.Entity]:
             command_of(recipe),
             _NAME,
             _ALIAS,
-            is_tracked=True,
+            store=partial(open_store, server=False),
             resume=False,
             state_steps=1_000,
         )

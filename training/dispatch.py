@@ -36,7 +36,7 @@ from training.served_model import ServingFailed
 from training.silver_command import run_silver
 from training.speed_command import run_speed
 from training.study import SearchRefused
-from training.tracking import TrackingFailed
+from training.tracking import TrackingFailed, open_store
 from training.training_state import StateInvalid
 
 # What a shell gives a process that Ctrl-C ended.
@@ -182,7 +182,7 @@ def _fine_tune(place: commands.Workplace, options: argparse.Namespace) -> None:
             command_of(recipe, options.sets, drop_duplicates=place.drop_duplicates),
             options.name,
             options.alias,
-            not options.no_tracking,
+            None if options.no_tracking else open_store,
             options.resume,
             options.state_steps,
         ),

@@ -14,7 +14,7 @@ from training.fine_tune import Recipe, Run, fine_tune, ignore
 from training.interruption import Interruption
 from training.run import TrainingInterrupted
 from training.score_calibration import calibrate
-from training.tracking import TrackedRun, TrackingFailed, check_registration, open_store
+from training.tracking import TrackedRun, TrackingFailed, TrackingStore, check_registration
 from training.training_state import read_state, remove_state
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class FineTuning:
     command: str  # stands in the model's record
     name: str  # of the registered model
     alias: str  # that moves to this run
-    is_tracked: bool
+    store: Callable[[Path], TrackingStore] | None  # opens that of a folder; None: nothing is kept
     resume: bool
     state_steps: int  # between two states
 
@@ -115,9 +115,9 @@ def _tracked(
     version: CodeVersion,
     options: FineTuning,
 ) -> AbstractContextManager[TrackedRun | None]:
-    if not options.is_tracked:
+    if not options.store:
         return nullcontext()
-    store = open_store(run.absolute().parent)
+    store = options.store(run.absolute().parent)
     check_registration(options.name, options.alias)
     run_id = read_state(run).run_id if options.resume else None
     if run_id:

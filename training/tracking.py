@@ -231,11 +231,12 @@ class TrackingStore:
         return self._client.create_experiment(_EXPERIMENT, artifact_location=place)
 
 
-def open_store(root: Path) -> TrackingStore:
+def open_store(root: Path, *, server: bool = True) -> TrackingStore:
     """Opens the server's store where MLFLOW_TRACKING_URI names one, else one in a folder.
 
     Args:
         root: the folder; made if it is missing.
+        server: else the folder's, whatever the environment says.
 
     Raises:
         TrackingFailed: MLflow is not installed, or the store cannot be opened.
@@ -247,7 +248,7 @@ def open_store(root: Path) -> TrackingStore:
             f"{error.name} is not installed: make train installs it; --no-tracking does without"
         ) from error
     with _failures():
-        if mlflow.is_tracking_uri_set():
+        if server and mlflow.is_tracking_uri_set():
             return TrackingStore(mlflow.MlflowClient(), None)
         root = root.absolute()
         root.mkdir(parents=True, exist_ok=True)

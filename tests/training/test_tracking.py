@@ -154,16 +154,19 @@ def test_what_the_store_lacks_is_named(store: TrackingStore, tmp_path: Path) -> 
         store.go_on("nonesuch")
 
 
-def test_a_server_is_used_where_the_environment_names_one(
+def test_a_server_is_used_where_the_environment_names_one_unless_it_must_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite in another folder stands for the server."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'server.db'}")
     monkeypatch.chdir(tmp_path)
-    with new_run(open_store(tmp_path / "runs")):
+    with new_run(open_store(tmp_path / "runs", server=False)):
+        pass
+    assert not (tmp_path / "server.db").exists()
+    with new_run(open_store(tmp_path / "others")):
         pass
     assert (tmp_path / "server.db").exists()
-    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "others").exists()
 
 
 def test_a_store_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path) -> None:
