@@ -9,7 +9,6 @@ answered. If the caller goes away, or the deadline passes, the work that has not
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
@@ -36,6 +35,7 @@ from inference.errors import (
     RequestInvalid,
     TextRejected,
 )
+from inference.long_texts import LongTexts
 from inference.model import Model
 from inference.offsets import convert
 from inference.pipeline_decoding import PipelineRules, classify
@@ -45,10 +45,6 @@ from inference.repository import Repository
 from inference.token_budget import TokenBudget
 from inference.tracing import CallSpans
 from telemetry import trace_context
-
-# A call with more characters is tokenized and decoded beside the event loop: there it would take
-# more than about a millisecond, which every other caller would wait.
-_INLINE_CHARS = 2_000
 
 _T = TypeVar("_T")
 
@@ -88,12 +84,11 @@ class Engine:
         self._clock_ns = clock_ns
         # Told of every answer after it was made; must not wait.
         self.on_answer: Callable[[RecognizeQuery, RecognizeAnswer], None] = _nobody
-        # One thread: long texts wait for each other, and the cores are the workers'.
-        self._long_texts = ThreadPoolExecutor(1, thread_name_prefix="long-texts")
+        self._long_texts = LongTexts()
 
     def close(self) -> None:
         """Lets the thread of the long texts end."""
-        self._long_texts.shutdown(cancel_futures=True)
+        self._long_texts.close()
 
     async def recognize(
         self, query: RecognizeQuery, expires_ns: int | None = None
@@ -124,12 +119,13 @@ class Engine:
         """Finds the entities of each text with a model that the caller holds; see `recognize`."""
         _check_options(query, model)
         self._check_texts(query.texts)
-        self._batcher.check_admission(0, model.session, query.priority)
+        chars = sum(map(len, query.texts))
+        ahead = self._long_texts.tokens_ahead(chars)
+        self._batcher.check_admission(ahead, model.session, query.priority)
 
-        is_long = sum(map(len, query.texts)) > _INLINE_CHARS
         started_ns = self._clock_ns()
-        texts = await self._beside_if(
-            is_long,
+        texts = await self._long_texts.run(
+            chars,
             lambda: self._each(query.texts, lambda text, budget: _tokenized(model, text, budget)),
         )
         tokenize_ns = self._clock_ns() - started_ns
@@ -137,7 +133,7 @@ class Engine:
         outcomes = await self._run(model, texts, expires_ns, query.priority)
 
         started_ns = self._clock_ns()
-        results = await self._beside_if(is_long, lambda: _results(model, query, texts, outcomes))
+        results = await self._long_texts.run(chars, lambda: _results(model, query, texts, outcomes))
         decode_ns = self._clock_ns() - started_ns
 
         timings = self._timings(tokenize_ns, outcomes, decode_ns)
@@ -167,12 +163,13 @@ class Engine:
             raise RequestInvalid(
                 Reason.OPTION_INVALID, "stride needs an aggregation: leave it out, or choose one"
             )
-        self._batcher.check_admission(0, model.session, Priority.INTERACTIVE)
+        chars = sum(map(len, query.texts))
+        ahead = self._long_texts.tokens_ahead(chars)
+        self._batcher.check_admission(ahead, model.session, Priority.INTERACTIVE)
 
-        is_long = sum(map(len, query.texts)) > _INLINE_CHARS
         started_ns = self._clock_ns()
-        texts = await self._beside_if(
-            is_long,
+        texts = await self._long_texts.run(
+            chars,
             lambda: self._each(
                 query.texts, lambda text, budget: reader.tokenize(text, query.stride, budget)
             ),
@@ -184,7 +181,7 @@ class Engine:
 
         started_ns = self._clock_ns()
         rules = PipelineRules(model.decoder.labels, query.aggregation, query.ignored_labels, reader)
-        results = await self._beside_if(is_long, lambda: _classified(texts, outcomes, rules))
+        results = await self._long_texts.run(chars, lambda: _classified(texts, outcomes, rules))
         decode_ns = self._clock_ns() - started_ns
         timings = self._timings(tokenize_ns, outcomes, decode_ns)
         return ClassifyAnswer(model.name, model.version, results, timings)
@@ -256,11 +253,6 @@ class Engine:
             batches = dict.fromkeys(s.batch for s in scores)
             self._spans.stages(timings, [batch for batch in batches if batch is not None])
         return timings
-
-    async def _beside_if(self, is_long: bool, work: Callable[[], _T]) -> _T:
-        if not is_long:
-            return work()
-        return await asyncio.get_running_loop().run_in_executor(self._long_texts, work)
 
 
 def _check_options(query: RecognizeQuery, model: Model) -> None:

@@ -1,6 +1,7 @@
 """One request, from texts to entities."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from inference.batch_queue import BatchQueue
 from inference.batcher import Batcher
-from inference.core import Entity, OffsetUnit, RecognizeAnswer, RecognizeQuery
+from inference.core import Entity, OffsetUnit, RecognizeAnswer, RecognizeQuery, TokenizedText
 from inference.engine import Engine, Limits
 from inference.errors import (
     DeadlineExceeded,
@@ -22,7 +23,9 @@ from inference.errors import (
 )
 from inference.metrics import Metrics
 from inference.repository import Model, Repository, VersionState
+from inference.tokenization import Tokenizer
 from tests.inference.test_batcher import GatedSession
+from tests.tiny_model import rust_tokenizer
 
 LIMITS = Limits(max_texts=4, max_text_chars=5_000, max_call_tokens=4_000)
 
@@ -166,6 +169,36 @@ async def test_a_short_text_does_not_wait_for_a_long_document(
     gate.gate.set()
     await asyncio.gather(running, *calls)
     assert ended == ["short", "document"]
+
+
+class SlowTokenizer(Tokenizer):
+    """The tiny model's, which reads long texts when it may."""
+
+    may_read = threading.Event()
+
+    def tokenize(self, text: str) -> TokenizedText:
+        assert len(text) < 1_000 or self.may_read.wait(10)
+        return super().tokenize(text)
+
+
+async def test_a_long_document_is_refused_where_too_many_wait_to_be_read(model: Model) -> None:
+    tokenizer = SlowTokenizer(rust_tokenizer(), 128)
+    slow = Model("tiny", "1", tokenizer, model.session, model.decoder)
+    repository = Repository([VersionState("tiny", "1", live=True, model=slow)], "tiny")
+    batcher = Batcher(BatchQueue(256, LIMITS.max_call_tokens), 1, Metrics())
+    batcher.start()
+    engine = Engine(repository, batcher, LIMITS)
+    documents = ["Paris " * 800] * LIMITS.max_texts
+    reading = asyncio.create_task(recognize(engine, *documents))
+    await asyncio.wait([reading], timeout=0.05)
+    with pytest.raises(QueueFull):
+        await recognize(engine, *documents)
+    assert labels((await recognize(engine, "Seoul")).results[0]) == [("LOC", "Seoul")]
+    tokenizer.may_read.set()
+    assert all(len(labels(result)) > 1 for result in (await reading).results)
+    assert all(len(labels(result)) > 1 for result in (await recognize(engine, *documents)).results)
+    await asyncio.to_thread(batcher.close)
+    engine.close()
 
 
 def _note(ended: list[str], name: str, _: object) -> None:
