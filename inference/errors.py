@@ -11,6 +11,7 @@
     TextRejected                one text of a call that cannot be answered; its neighbours are
     ModelInvalid                at loading: a folder of the repository that cannot be served
     SourceUnreadable            at the source: where the models come from does not answer
+    └── FileWithheld            at the source: it answers, and does not give one file
 
 A detail is for a person: it says what to change and never repeats the text.
 """
@@ -123,6 +124,10 @@ class TextRejected(Exception):
 
 class SourceUnreadable(Exception):
     """The source of the models cannot be read now; what is served stays as it is."""
+
+
+class FileWithheld(SourceUnreadable):
+    """The source lists a file and does not give it; others it may."""
 
 
 class ModelInvalid(Exception):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from inference import version_folder
 from inference.catalogue import FoundModel, FoundVersion, scan, scan_model
-from inference.errors import ModelInvalid
+from inference.errors import ModelInvalid, SourceUnreadable
 from inference.folder_files import check_size
 from inference.mirror import Mirror
 from inference.model import Model
@@ -43,20 +43,29 @@ class Loader:
         """Looks at every model, after bringing the folder up to date.
 
         Raises:
-            SourceUnreadable: its source cannot be read now; the folder is as it was.
+            SourceUnreadable: its source cannot be read now, and the folder is as it was; or it
+                gives nothing of what it lists.
         """
         if self._mirror is not None:
             self._mirror.sync()
-        return scan(self.root)
+        found = scan(self.root)
+        if self._mirror is not None and not found:
+            _raise_if(self._mirror.withheld())
+        return found
 
     def scan_folder(self) -> dict[str, FoundModel]:
         """Looks at every model as it stands on this machine."""
         return scan(self.root)
 
     def scan_model(self, name: str) -> FoundModel:
-        """Looks at one model, after bringing the folder up to date; raises as `scan` does."""
+        """Looks at one model, after bringing the folder up to date.
+
+        Raises:
+            SourceUnreadable: its source cannot be read now, or does not give all of the model.
+        """
         if self._mirror is not None:
-            self._mirror.sync()
+            self._mirror.sync(anew=name)
+            _raise_if(self._mirror.withheld(name))
         return scan_model(self.root, name)
 
     def memory_bytes(self, found: FoundVersion) -> int:
@@ -111,6 +120,11 @@ class Loader:
         """Ends the trial process."""
         if self._trial is not None:
             self._trial.close()
+
+
+def _raise_if(error: SourceUnreadable | None) -> None:
+    if error is not None:
+        raise error
 
 
 @contextmanager

@@ -11,11 +11,11 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from inference import manifest, routing
-from inference.errors import ModelInvalid, SourceUnreadable
+from inference.errors import FileWithheld, ModelInvalid, SourceUnreadable
 from inference.folder_files import list_files
 from inference.sources.source import RemoteFile, Source, is_safe
 from telemetry import logs
@@ -24,7 +24,7 @@ _log = logs.get_logger(__name__)
 
 # What was fetched, one file a version; no name of a model begins with a dot.
 _STAMPS = ".fetched"
-# What could not be fetched is asked for again after this long.
+# What the source withheld is asked for again after this long.
 _RETRY_S = 30.0
 
 
@@ -75,6 +75,11 @@ class Refusal:
     detail: str
     until_s: float = math.inf  # of the mirror's clock; unchanged files are not fetched before
 
+    @property
+    def is_withheld(self) -> bool:
+        """Whether the source did not give it, which may pass."""
+        return self.until_s < math.inf
+
 
 class Mirror:
     """Keeps a folder like its source; safe for threads, of which one syncs at a time.
@@ -100,18 +105,35 @@ class Mirror:
         self._refused: dict[str, Refusal] = {}  # logged once, and not fetched again unchanged
         self._one = threading.Lock()
 
-    def sync(self) -> None:
+    def sync(self, anew: str = "") -> None:
         """Fetches what is new or has changed, and drops what has gone.
 
-        What the source lists and does not give stays as it was, keeps nothing else waiting, and is
-        asked for again after half a minute.
+        What the source lists and does not give keeps nothing else waiting, and is asked for again
+        after half a minute; until then its model loses nothing.
+
+        Args:
+            anew: a model of which it is asked for again now.
 
         Raises:
             SourceUnreadable: the source does not answer, or lists nothing; what was fetched before
                 stays.
         """
         with self._one:
+            for place, refusal in self._refused.items():
+                if refusal.is_withheld and _model_of(place) == anew:
+                    self._refused[place] = replace(refusal, until_s=-math.inf)
             self._sync(sort_out(self._source.files(), self._max_bytes))
+
+    def withheld(self, name: str = "") -> SourceUnreadable | None:
+        """Says what the source did not give.
+
+        Args:
+            name: of the model that it belongs to; empty: of any.
+        """
+        for place, refusal in self._refused.items():
+            if refusal.is_withheld and name in ("", _model_of(place)):
+                return SourceUnreadable(refusal.detail)
+        return None
 
     def _sync(self, wanted: Wanted) -> None:
         listed = (
@@ -131,8 +153,11 @@ class Mirror:
                 self._fetch_version(place, files)
         for name, file in wanted.routings.items():
             self._fetch_routing(name, file)
+        # What was not taken over may be to replace what has gone.
+        waiting = {_model_of(place) for place in self._refused}
         for place in fetched - wanted.versions.keys() - wanted.refused.keys():
-            self._drop(place)
+            if _model_of(place) not in waiting:
+                self._drop(place)
         for name in {path.name for path in self._models()} - wanted.routings.keys():
             self._drop_routing(name)
 
@@ -160,7 +185,7 @@ class Mirror:
             self._refuse(place, Refusal(_stamp_of(files), str(error)))
             shutil.rmtree(building)
             return
-        except SourceUnreadable as error:
+        except FileWithheld as error:
             self._put_off(place, files, error)
             shutil.rmtree(building)
             return
@@ -186,7 +211,7 @@ class Mirror:
         building = target.with_name(f".{routing.FILE_NAME}.fetching")
         try:
             self._source.fetch(file, building)
-        except SourceUnreadable as error:
+        except FileWithheld as error:
             self._put_off(place, [file], error)
             return
         self._refused.pop(place, None)
@@ -234,7 +259,7 @@ class Mirror:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_stamp_of(files), "utf-8")
 
-    def _put_off(self, place: str, files: Iterable[RemoteFile], error: SourceUnreadable) -> None:
+    def _put_off(self, place: str, files: Iterable[RemoteFile], error: FileWithheld) -> None:
         self._refuse(place, Refusal(_stamp_of(files), str(error), self._clock() + _RETRY_S))
 
     def _refuse(self, place: str, refusal: Refusal) -> None:
@@ -242,6 +267,10 @@ class Mirror:
         if before is None or before.detail != refusal.detail:
             _log.error("model_not_fetched", place=place, detail=refusal.detail)
         self._refused[place] = refusal
+
+
+def _model_of(place: str) -> str:
+    return place.partition("/")[0]
 
 
 def _routing_of(name: str) -> str:

@@ -129,7 +129,8 @@ class ModelMemory:
     async def wait_for(self, version: Version, expires_ns: int | None) -> Resident:
         """Waits for a version that is not in memory.
 
-        Cancelling it gives up the place of this call alone; the version is loaded nevertheless.
+        Cancelling it gives up the place of this call alone; the version is loaded nevertheless, if
+        it need not wait for room.
 
         Args:
             version: to be loaded.
@@ -247,6 +248,8 @@ class ModelMemory:
         place = object()  # counts the memory while there is no model yet
         async with self._room:
             await self._make_room(version, size_bytes)
+            if version.found != found:
+                return  # what stands in its folder now has not been tried
             self._residency.hold(place, size_bytes)
         try:
             model = await self.beside(lambda: loader.load(found))

@@ -184,7 +184,8 @@ class Repository:
     async def lease(self, name: str, version: str, expires_ns: int | None = None) -> Resident:
         """Finds the version that answers a call, loads it if need be, and keeps it in memory.
 
-        Cancelling it gives up the place of this call alone; the version is loaded nevertheless.
+        Cancelling it gives up the place of this call alone; the version is loaded nevertheless, if
+        it need not wait for room.
 
         Args:
             name: empty for the default model.

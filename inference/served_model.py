@@ -231,5 +231,5 @@ class ServedModel:
             version.labels,
             version.window_tokens,
             resident.size_bytes if resident else 0,
-            version.answers,
+            bool(self.live) and version.answers,
         )

@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 
 import httpx
 
-from inference.errors import SourceUnreadable
+from inference.errors import FileWithheld, SourceUnreadable
 from inference.sources.aws_signature import (
     Credentials,
     quoted_path,
@@ -32,6 +32,8 @@ _TIMEOUT = httpx.Timeout(30.0)
 _MAX_PAGE_BYTES = 16 * 1024 * 1024
 _MAX_PAGES = 1_000
 _CHUNK_BYTES = 1024 * 1024
+# An object that may not be read, is archived (403 both) or has gone.
+_WITHHELD = frozenset({httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND, httpx.codes.GONE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ class S3Source:
                 ) as response,
             ):
                 if response.status_code != httpx.codes.OK:
-                    raise SourceUnreadable(
+                    is_withheld = not query and response.status_code in _WITHHELD
+                    raise (FileWithheld if is_withheld else SourceUnreadable)(
                         f"s3:/{path}: the store answers {response.status_code};"
                         " AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and"
                         " AWS_ENDPOINT_URL say how it is reached"

@@ -37,7 +37,8 @@ class Source(Protocol):
             target: to be written; its folder exists.
 
         Raises:
-            SourceUnreadable: it does not answer, refuses, or sends another size.
+            FileWithheld: it gives others, perhaps, but not this one.
+            SourceUnreadable: it does not answer, or sends another size.
         """
         ...
 

@@ -240,7 +240,8 @@ def test_make_hides_nothing_that_stands_in_the_env_file(
     lock: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compose takes what its environment has before what `.env` says."""
-    monkeypatch.delenv("LOCK", raising=False)
+    for name in ("LOCK", "MAKEFLAGS", "MAKELEVEL"):  # of a make that runs the tests
+        monkeypatch.delenv(name, raising=False)
     if lock:
         monkeypatch.setenv("LOCK", lock)
     make = ["make", "--no-print-directory", "--eval", "shown: ; @echo $$LOCK", "shown"]

@@ -50,7 +50,7 @@ class _SlowTrial(Trial):
 
     def check(self, folder: Path, listing: Listing) -> None:
         if not self.has_passed(folder, listing):
-            self.ended.wait()
+            assert self.ended.wait(10)
             raise ModelInvalid("ended")
 
 

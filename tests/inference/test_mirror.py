@@ -1,15 +1,18 @@
 """A folder that follows a source, and what it does not take from it."""
 
 import json
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from inference.errors import SourceUnreadable
+from inference.errors import FileWithheld, SourceUnreadable
+from inference.loader import Loader
 from inference.mirror import Mirror, sort_out
 from inference.sources.source import RemoteFile
+from inference.version_folder import LoadRules
 from tests.live_models import write_variant
 from tests.tiny_model import write_manifest
 
@@ -39,7 +42,7 @@ class FolderSource:
         self.fetched.append(file.path)
         time.sleep(self.pause_s)
         if file.path == self.withheld:
-            raise SourceUnreadable(f"{file.path}: 403")
+            raise FileWithheld(f"{file.path}: 403")
         target.write_bytes((self.folder / file.path).read_bytes())
 
 
@@ -124,6 +127,39 @@ def test_what_is_not_given_keeps_nothing_else_waiting_and_is_asked_for_again(
     source.withheld, now_s = "", 62.0
     mirror.sync()
     assert (tmp_path / "cache" / path).is_file()
+
+
+def test_what_replaces_a_version_and_is_not_given_costs_it_nothing(
+    source: FolderSource, mirror: Mirror, tmp_path: Path
+) -> None:
+    mirror.sync()
+    write_manifest(write_variant(tmp_path / "remote" / "tiny" / "2"))
+    shutil.rmtree(tmp_path / "remote" / "tiny" / "1")
+    source.withheld = "tiny/2/model.onnx"
+    mirror.sync()
+    assert versions(tmp_path) == {"tiny/1"}
+    source.withheld = ""
+    mirror.sync(anew="tiny")
+    assert versions(tmp_path) == {"tiny/2"}
+
+
+def test_what_is_not_given_is_told_to_who_asks_for_its_model(
+    source: FolderSource, mirror: Mirror, tmp_path: Path
+) -> None:
+    loader = Loader(LoadRules(tmp_path / "cache"), mirror=mirror)
+    source.withheld = "tiny/1/model.onnx"
+    with pytest.raises(SourceUnreadable, match=r"tiny/1/model.onnx: 403"):
+        loader.scan()
+    write_manifest(write_variant(tmp_path / "remote" / "another" / "1"))
+    assert loader.scan().keys() == {"another"}
+    assert loader.scan_model("another").versions.keys() == {"1"}
+    for _ in range(2):
+        source.fetched.clear()
+        with pytest.raises(SourceUnreadable, match=r"tiny/1/model.onnx: 403"):
+            loader.scan_model("tiny")
+        assert source.withheld in source.fetched
+    source.withheld = ""
+    assert loader.scan_model("tiny").versions.keys() == {"1"}
 
 
 def test_an_upload_that_has_not_ended_is_left_for_the_next_time(

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
-from inference.errors import SourceUnreadable
+from inference.errors import FileWithheld, SourceUnreadable
 from inference.mirror import Mirror
 from inference.model_supply import supply_of
 from inference.settings import Settings
@@ -117,7 +117,7 @@ def test_a_key_with_strange_letters_is_fetched(bucket: Bucket, tmp_path: Path) -
 def test_a_store_that_refuses_or_is_not_there_is_told(bucket: Bucket) -> None:
     with pytest.raises(SourceUnreadable, match=r"answers 404; AWS_ACCESS_KEY_ID"):
         S3Source("s3://nothing/x", Store(_KEY, endpoint=bucket.endpoint)).files()
-    with pytest.raises(SourceUnreadable, match=r"s3://models/prod/tiny/1/x: the store answers 404"):
+    with pytest.raises(FileWithheld, match=r"s3://models/prod/tiny/1/x: the store answers 404"):
         bucket.source().fetch(RemoteFile("tiny/1/x", 1, ""), Path("x"))
     with pytest.raises(SourceUnreadable, match="ConnectError") as caught:
         S3Source("s3://models/x", Store(_KEY, endpoint="http://127.0.0.1:1")).files()
