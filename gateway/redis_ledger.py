@@ -8,10 +8,8 @@ time is Redis's own, so clocks of gateways that differ do no harm.
 import asyncio
 import hashlib
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -85,21 +83,6 @@ redis.call('EXPIRE', KEYS[1], math.ceil(tonumber(ARGV[1])) + 1)
 _RENEWALS_PER_LEASE: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    """A request that has ended and may still be counted as running.
-
-    Attributes:
-        key: of its caller's running requests.
-        request_id: its id there.
-        until_s: of the ledger's clock; its lease has ended by then.
-    """
-
-    key: str
-    request_id: str
-    until_s: float
-
-
 class RedisLedger:
     """A ledger in Redis; `aclose` ends its connections, and the task that renews leases.
 
@@ -131,7 +114,9 @@ class RedisLedger:
         self._extend: Final = self._redis.register_script(_RENEW)
         self._lease_s: Final = lease_s
         self._running: Final[dict[str, set[str]]] = {}  # ids by the key of their caller
-        self._owed: deque[_Slot] = deque()  # the oldest first
+        # Callers' keys and ids of requests that have ended, which Redis is still to be told: as
+        # many as ran when it went away, for while it is away none is counted.
+        self._owed: list[tuple[str, str]] = []
         self._renewal: asyncio.Task[None] | None = None
         self._clock: Final = clock
         self._away_until_s = -float("inf")
@@ -174,7 +159,7 @@ class RedisLedger:
             script = self._enter(keys=[key], args=[request_id, most, self._lease_s])
             entered = await self._ask(script)
         except BaseException:
-            self._owe(key, request_id)
+            self._owed.append((key, request_id))
             raise
         if not entered:
             return False
@@ -192,7 +177,7 @@ class RedisLedger:
         ids.discard(request_id)
         if not ids:
             self._running.pop(key, None)
-        self._owe(key, request_id)
+        self._owed.append((key, request_id))
         with suppress(LedgerUnavailable):
             await self._settle()
 
@@ -219,13 +204,6 @@ class RedisLedger:
         await self._settle()
         return await self._ask(script(keys=[key], args=arguments))
 
-    def _owe(self, key: str, request_id: str) -> None:
-        """Note that a request has ended, which Redis is still to be told."""
-        now_s = self._clock()
-        while self._owed and self._owed[0].until_s <= now_s:
-            self._owed.popleft()
-        self._owed.append(_Slot(key, request_id, now_s + self._lease_s))
-
     async def _settle(self) -> None:
         """Take back what is owed, before Redis is asked for anything else.
 
@@ -239,14 +217,14 @@ class RedisLedger:
             self._away_until_s = now_s + _RETRY_EVERY_S
         if not self._owed:
             return
-        owed, self._owed = self._owed, deque()
+        owed, self._owed = self._owed, []
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for slot in owed:
-                pipeline.zrem(slot.key, slot.request_id)
+            for key, request_id in owed:
+                pipeline.zrem(key, request_id)
             try:
                 await self._ask(pipeline.execute())
             except BaseException:
-                self._owed.extendleft(reversed(owed))
+                self._owed = owed + self._owed
                 raise
 
     async def _ask(self, question: Awaitable[Any]) -> Any:

@@ -267,21 +267,6 @@ async def test_one_request_asks_whether_redis_is_back_and_the_others_do_not_wait
     await asyncio.wait([asks])
 
 
-async def test_what_is_owed_to_a_redis_that_stays_away_does_not_pile_up(
-    own_redis: RedisServer, shaken: RedisLedger, clock: _Clock
-) -> None:
-    own_redis.kill()
-    for number in range(200):
-        with pytest.raises(LedgerUnavailable):
-            await shaken.enter("a", f"{number}", 1)
-        clock.now_s += 2.0
-    own_redis.start()
-    await shaken.take("a", [Charge(_SLOW, 1.0)])
-    async with Redis.from_url(own_redis.url) as client:
-        stats = await client.info("commandstats")
-    assert 0 < stats["cmdstat_zrem"]["calls"] <= 30, "those of one lease"
-
-
 async def _counts_running(redis: RedisServer) -> bool:
     async with Redis.from_url(redis.url) as client:
         return bool([key async for key in client.scan_iter("*:running")])
