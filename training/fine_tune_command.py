@@ -14,7 +14,7 @@ from training.fine_tune import Recipe, Run, fine_tune, ignore
 from training.interruption import Interruption
 from training.run import TrainingInterrupted
 from training.score_calibration import calibrate
-from training.tracking import TrackedRun, TrackingFailed, TrackingStore, check_registration
+from training.tracking import TrackedRun, TrackingFailed, TrackingStore, check_alias
 from training.training_state import read_state, remove_state
 
 _log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def _finish(
 ) -> None:
     """Calibrates the model and registers it; where that fails, says what is left to do."""
     try:
-        _log.info("%s", calibrate(run, measured))
+        _calibrate(run, measured)
         if tracked:
             tracked.log_model([run / name for name in MODEL_FILES], options.name, options.alias)
             print(f"run {tracked.run_id}: {options.name}@{options.alias}")
@@ -96,6 +96,14 @@ def _finish(
         raise TrackingFailed(
             f"{error}; all is learned: the same command with --resume registers the model"
         ) from error
+
+
+def _calibrate(run: Path, measured: Sequence[Corpus]) -> None:
+    """Calibrates the model, or not at all: half of it would be done twice by `--resume`."""
+    with Interruption() as interrupted:
+        _log.info("%s", calibrate(run, measured))
+    if interrupted():
+        raise KeyboardInterrupt
 
 
 def _check_run(run: Path, recipe: Recipe) -> None:
@@ -118,7 +126,7 @@ def _tracked(
     if not options.store:
         return nullcontext()
     store = options.store(run.absolute().parent)
-    check_registration(options.name, options.alias)
+    check_alias(options.alias)
     run_id = read_state(run).run_id if options.resume else None
     if run_id:
         return store.go_on(run_id)

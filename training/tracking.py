@@ -256,21 +256,19 @@ def open_store(root: Path, *, server: bool = True) -> TrackingStore:
         return TrackingStore(mlflow.MlflowClient(address, address), root / _ARTIFACTS_FOLDER)
 
 
-def check_registration(name: str, alias: str) -> None:
-    """Refuses what MLflow would, hours later.
+def check_alias(alias: str) -> None:
+    """Refuses what MLflow would, hours later; names of models were checked with the options.
 
     Args:
-        name: of a registered model.
-        alias: of one of its versions.
+        alias: of a version of a registered model.
 
     Raises:
-        TrackingFailed: no model can be called so, or no alias.
+        TrackingFailed: no alias can be called so.
     """
     # MLflow's own, which it has made public no more than annotated.
     from mlflow.utils import validation
 
     with _failures():
-        validation._validate_model_name(name)
         validation._validate_model_alias_name(alias)  # type: ignore[no-untyped-call]
         validation._validate_model_alias_name_reserved(alias)  # type: ignore[no-untyped-call]
 
