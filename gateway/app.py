@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from credentials.certificates import ClientTlsFiles
+from gateway import VERSION
 from gateway.channel import ChannelFiles
 from gateway.client import InferenceClient
 from gateway.coalescing import JoinLimits
@@ -119,6 +120,7 @@ def create_app(
             dialects={v2.PATH: v2.refusals, hub.PATH_PREFIX: hub.refusals},
         ),
         title="Nerve",
+        version=VERSION,
         summary="Named-entity recognition: text in, entities with exact offsets out.",
         lifespan=lifespan,
         # A path with a slash too many is another path: 404, not a redirect that loses the body.

@@ -69,6 +69,34 @@ def visible(scope: Scope, model: str) -> bool:
     return caller is None or caller.may_ask(model)
 
 
+def require_every_model(scope: Scope) -> None:
+    """Let only a caller pass whose scope is not limited.
+
+    Raises:
+        GatewayError: FORBIDDEN.
+    """
+    caller = caller_of(scope)
+    if caller is not None and caller.models is not None:
+        raise GatewayError(
+            Reason.FORBIDDEN, "metrics name every model: use a key that may ask every model"
+        )
+
+
+def told(scope: Scope, error: GatewayError) -> GatewayError:
+    """An error without the names of models that its caller must not know.
+
+    Args:
+        scope: the request's.
+        error: as the inference service names it, with the models that are served.
+    """
+    caller = caller_of(scope)
+    if error.reason is Reason.MODEL_NOT_FOUND and caller is not None and caller.models is not None:
+        return GatewayError(
+            error.reason, "no such model is served: GET /v1/models lists those of the key's scope"
+        )
+    return error
+
+
 @dataclass(frozen=True, slots=True)
 class AdminGate:
     """What stands before calls that change which models are served.

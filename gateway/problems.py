@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.callers import told
 from gateway.errors import INTERNAL_DETAIL, STATUS_BY_REASON, GatewayError, Reason
 from gateway.middleware import HttpLayer, note_reason, request_id_of
 from telemetry.logs import get_logger
@@ -63,7 +64,7 @@ class ProblemLayer(HttpLayer):
         try:
             await self.app(scope, receive, send_and_note)
         except GatewayError as error:
-            await fail(error)
+            await fail(told(scope, error))
         except HTTPException as error:
             allow = _allowed(scope) if error.status_code == _NOT_ALLOWED else None
             await fail(_router_error(error.status_code, allow), allow)

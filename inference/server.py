@@ -50,6 +50,10 @@ CHANNEL_OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A caller that is gone without a word, as behind a network that swallows everything, holds its
+    # streams for two minutes rather than two hours.
+    ("grpc.keepalive_time_ms", 100_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
     # A connection takes calls for five minutes, so that new replicas get their share of callers.
     # Those that run then are not cut off, however long they take: a stream may last for hours.
     ("grpc.max_connection_age_ms", 300_000),

@@ -4,6 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
+from gateway.callers import require_every_model
 from gateway.client import InferenceClient
 from gateway.errors import GatewayError, Reason
 from gateway.metrics import GatewayMetrics
@@ -46,6 +47,7 @@ def create_router(client: InferenceClient, metrics: GatewayMetrics) -> APIRouter
     @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
     async def expose(request: Request) -> Response:
         """Write every metric in the format that the scraper asks for."""
+        require_every_model(request.scope)
         exposition = render(metrics.registry, request.headers.get("accept"))
         return Response(exposition.body, headers={"Content-Type": exposition.content_type})
 

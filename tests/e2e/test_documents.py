@@ -97,3 +97,12 @@ def test_an_answer_does_not_depend_on_what_it_is_batched_with(
         for left, right in zip(one, among["entities"], strict=True):
             assert left["score"] == pytest.approx(right["score"], abs=_SCORE_TOLERANCE)
     assert sum(map(len, alone.values())) > 50, "there is something to compare"
+
+
+def test_more_than_a_message_of_grpc_holds_by_default_is_answered(http: httpx.Client) -> None:
+    """4 MiB; a single text would be over its limit of characters, so there are several."""
+    texts = ["Angela Merkel" + " " * 80_000] * 60
+    answer = http.post("/v1/entities", json={"texts": texts})
+    assert answer.status_code == 200
+    found = [[entity["text"] for entity in each["entities"]] for each in answer.json()["results"]]
+    assert found == [["Angela Merkel"]] * len(texts)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -17,7 +18,7 @@ from gateway.settings import GatewaySettings
 from tests.gateway.conftest import Serve
 from tests.gateway.keys_file import KeysFile
 from tests.gateway.polling import until
-from tests.gateway.scripted_inference import ScriptedInference
+from tests.gateway.scripted_inference import ScriptedInference, refuse
 
 _URL = "/v1/entities"
 _TEXT = {"text": "Tim"}
@@ -317,3 +318,38 @@ async def test_with_keys_off_nothing_is_asked(serve: Serve, inference: ScriptedI
         for header in ({}, {"x-api-key": "whatever"}):
             assert (await http.post(_URL, json=_TEXT, headers=header)).status_code == 200
         assert (await http.get("/metrics")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/entities", {"text": "Tim", "model": "their-own"}),
+        ("/models/their-own", {"inputs": "Tim"}),
+        (
+            "/v2/models/their-own/infer",
+            {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": ["Tim"]}]},
+        ),
+    ],
+)
+async def test_a_model_in_scope_that_is_not_served_is_missing_without_the_others_names(
+    http: httpx.AsyncClient,
+    stranger: dict[str, str],
+    anybody: dict[str, str],
+    inference: ScriptedInference,
+    path: str,
+    body: dict[str, Any],
+) -> None:
+    detail = "no such model; served are somebodys-secret"
+    inference.script = refuse(grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", detail)
+    answer = await http.post(path, json=body, headers=stranger)
+    assert answer.status_code == 404
+    assert "somebodys-secret" not in answer.text
+    assert detail in (await http.post(path, json=body, headers=anybody)).text
+
+
+async def test_metrics_name_every_model_and_are_for_keys_of_every_model(
+    http: httpx.AsyncClient, narrow: dict[str, str], anybody: dict[str, str]
+) -> None:
+    assert (await http.get("/metrics", headers=anybody)).status_code == 200
+    refused = await http.get("/metrics", headers=narrow)
+    assert (refused.status_code, refused.json()["reason"]) == (403, "FORBIDDEN")

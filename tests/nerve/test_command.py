@@ -11,6 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+import gateway
+import inference
+from gateway.app import create_app
+from gateway.settings import GatewaySettings
 from nerve import VERSION
 from nerve.__main__ import main
 from tests.e2e.stack import until
@@ -20,7 +24,8 @@ _ROOT = Path(__file__).parents[2]
 
 def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None:
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == VERSION
+    assert {project["version"]} == {VERSION, gateway.VERSION, inference.VERSION}
+    assert create_app(GatewaySettings()).openapi()["info"]["version"] == VERSION
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
     assert caught.value.code == 0
