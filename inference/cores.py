@@ -2,19 +2,30 @@
 
 import math
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
+# Version 2 has one hierarchy, and numbers it 0: "0::/system.slice/nerve.service".
+_VERSION_2 = "0::/"
 
 
-def usable_cores() -> int:
-    """Cores of this process: its affinity, bounded by its cgroup's quota.
+def usable_cores(cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUP) -> int:
+    """Cores of this process: its affinity, bounded by the quotas of its cgroup and those above it.
 
     A container with two cores on a host with 64 sees 64; threads sized from that fight each other.
+
+    Args:
+        cgroups: where the hierarchy of cgroups v2 is mounted.
+        own: says which of them is this process's.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    limit = _CGROUP_LIMIT.read_text() if _CGROUP_LIMIT.exists() else ""
-    return cores_within(affinity or 1, limit)
+    cores = affinity or 1
+    for path in _limits(cgroups, own):
+        if path.is_file():
+            cores = cores_within(cores, path.read_text())
+    return cores
 
 
 def cores_within(affinity: int, cpu_max: str) -> int:
@@ -31,3 +42,15 @@ def cores_within(affinity: int, cpu_max: str) -> int:
     if not (quota.isdigit() and period.isdigit() and int(period)):
         return affinity
     return max(1, min(affinity, math.ceil(int(quota) / int(period))))
+
+
+def _limits(cgroups: Path, own: Path) -> Iterator[Path]:
+    """Where quotas stand: a container sees its own at the top, a unit of systemd further down."""
+    lines = own.read_text().splitlines() if own.exists() else []
+    for line in lines:
+        place = PurePosixPath(line.removeprefix(_VERSION_2))
+        # Outside of what this process sees it is "/../…".
+        if line.startswith(_VERSION_2) and ".." not in place.parts:
+            yield from (cgroups / each / "cpu.max" for each in (place, *place.parents))
+            return
+    yield cgroups / "cpu.max"
