@@ -130,7 +130,7 @@ class Mirror:
         Args:
             name: of the model that it belongs to; empty: of any.
         """
-        for place, refusal in self._refused.items():
+        for place, refusal in list(self._refused.items()):  # another thread may sync
             if refusal.is_withheld and name in ("", _model_of(place)):
                 return SourceUnreadable(refusal.detail)
         return None
@@ -162,10 +162,11 @@ class Mirror:
             self._drop_routing(name)
 
     def _is_new(self, place: str, stamp: str) -> bool:
-        refusal = self._refused.get(place)
-        if refusal is not None and refusal.files == stamp and self._clock() < refusal.until_s:
+        if self._stamp(place) == stamp and (self._folder / place).exists():
+            self._refused.pop(place, None)  # what was refused has been taken back
             return False
-        return self._stamp(place) != stamp or not (self._folder / place).exists()
+        refusal = self._refused.get(place)
+        return refusal is None or refusal.files != stamp or self._clock() >= refusal.until_s
 
     def _fetch_version(self, place: str, files: tuple[RemoteFile, ...]) -> None:
         target = self._folder / place

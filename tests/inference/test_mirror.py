@@ -162,6 +162,21 @@ def test_what_is_not_given_is_told_to_who_asks_for_its_model(
     assert loader.scan_model("tiny").versions.keys() == {"1"}
 
 
+def test_what_the_source_takes_back_is_no_longer_withheld(
+    source: FolderSource, mirror: Mirror, tmp_path: Path
+) -> None:
+    mirror.sync()
+    config = tmp_path / "remote" / "tiny" / "1" / "config.json"
+    good = config.read_bytes()
+    config.write_text("{}")
+    source.withheld = "tiny/1/config.json"
+    mirror.sync()
+    assert mirror.withheld("tiny") is not None
+    config.write_bytes(good)
+    mirror.sync()
+    assert mirror.withheld("tiny") is None
+
+
 def test_an_upload_that_has_not_ended_is_left_for_the_next_time(
     source: FolderSource, mirror: Mirror, tmp_path: Path
 ) -> None:
