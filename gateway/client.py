@@ -34,7 +34,7 @@ _CONNECT_TIMEOUT_MS: Final = 1000
 _DNS_INTERVAL_MS: Final = 1000
 # A replica that stands still, or a network that swallows everything, is found within 20 s, when a
 # request of 30 s can still be asked of another. The inference service permits a ping every 10 s.
-_KEEPALIVE_INTERVAL_MS: Final = 15_000
+KEEPALIVE_INTERVAL_MS: Final = 15_000
 _KEEPALIVE_TIMEOUT_MS: Final = 5_000
 
 # A method of a stub.
@@ -236,7 +236,7 @@ class InferenceClient:
             ("grpc.max_reconnect_backoff_ms", _MAX_BACKOFF_MS),
             ("grpc.min_reconnect_backoff_ms", _CONNECT_TIMEOUT_MS),
             ("grpc.dns_min_time_between_resolutions_ms", _DNS_INTERVAL_MS),
-            ("grpc.keepalive_time_ms", _KEEPALIVE_INTERVAL_MS),
+            ("grpc.keepalive_time_ms", KEEPALIVE_INTERVAL_MS),
             ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
             # Without it a ping of the keepalive is waited for 60 s, whatever its timeout says.
             ("grpc.http2.ping_timeout_ms", _KEEPALIVE_TIMEOUT_MS),

@@ -113,6 +113,8 @@ _RETRY_AFTER_S: Final[Mapping[Reason, int]] = MappingProxyType(
 )
 
 
+# Of what the inference service says: more helps nobody.
+MAX_DETAIL_CHARS: Final = 300
 INTERNAL_DETAIL: Final = "internal error: quote the request id when you report it"
 
 

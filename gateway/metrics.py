@@ -45,7 +45,7 @@ class GatewayMetrics:
             registry=self.registry,
         )
         self.texts: Final = Counter(
-            "gateway_texts", "Texts sent to the inference service.", registry=self.registry
+            "gateway_texts", "Texts of the requests that were let in.", registry=self.registry
         )
         self.joined_texts: Final = Histogram(
             "gateway_joined_texts",

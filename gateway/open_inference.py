@@ -11,6 +11,7 @@ from gateway.bytes_tensor import pack, unpack
 from gateway.errors import INTERNAL_DETAIL, GatewayError, Reason
 from gateway.infer_parameters import Value, read_flag, read_options
 from gateway.infer_schemas import INFER_BODY, InferBody, InferInput, InferOutput
+from gateway.schemas import MAX_TEXTS
 from gateway.wire import entities_answer, only_entities, parse_json, text_failure
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 
@@ -21,8 +22,6 @@ _BINARY_SIZE: Final = "binary_data_size"
 # What clients send with a tensor that says nothing new: that it holds strings.
 _INPUT_PARAMETERS: Final = frozenset({_BINARY_SIZE, "content_type"})
 _BINARY_OUTPUT: Final = "binary_data"
-# The most that an inference service can be set to accept; it has the last word.
-_MAX_TEXTS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +142,9 @@ def _texts(body: InferBody, binary: bytes) -> list[str]:
 def _count(shape: Sequence[int]) -> int:
     if not shape or shape[0] < 0 or list(shape[1:]) not in ([], [1]):
         raise _invalid(f"the shape of {_INPUT} must be [n] or [n, 1], for n texts")
-    if shape[0] > _MAX_TEXTS:
+    if shape[0] > MAX_TEXTS:
         raise GatewayError(
-            Reason.TOO_MANY_TEXTS, f"too many texts in one call: send at most {_MAX_TEXTS}"
+            Reason.TOO_MANY_TEXTS, f"too many texts in one call: send at most {MAX_TEXTS}"
         )
     return shape[0]
 

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from gateway.errors import INTERNAL_DETAIL, GatewayError, Reason
+from gateway.errors import INTERNAL_DETAIL, MAX_DETAIL_CHARS, GatewayError, Reason
 from telemetry.logs import get_logger
 
 _LOG: Final = get_logger("gateway.client")
@@ -63,7 +63,6 @@ FALLBACKS: Final[Mapping[grpc.StatusCode, _Fallback]] = MappingProxyType(
 )
 
 _ERROR_DOMAIN: Final = "nerve"
-_MAX_DETAIL_CHARS: Final = 300
 
 
 def error_from_call(error: grpc.aio.AioRpcError, request_id: str) -> GatewayError:
@@ -93,7 +92,7 @@ def error_from_rpc(code: grpc.StatusCode, status_details: bytes | None) -> Gatew
         return GatewayError(fallback.reason, fallback.detail)
     return GatewayError(
         details.reason,
-        details.message[:_MAX_DETAIL_CHARS],
+        details.message[:MAX_DETAIL_CHARS],
         retry_after_s=details.retry_after_s,
     )
 

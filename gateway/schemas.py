@@ -18,8 +18,8 @@ PriorityName = Literal["interactive", "bulk"]
 _Name = Annotated[str, Field(max_length=128)]
 
 
-# The most that an inference service can be set to take in one call (INFERENCE_MAX_TEXTS).
-_MAX_TEXTS: Final = 10_000
+# The most that an inference service can be set to take in one call (INFERENCEMAX_TEXTS).
+MAX_TEXTS: Final = 10_000
 
 
 def _of(field: str, least: dict[str, Any], other: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class RecognizeBody(BaseModel):
     text: str | None = Field(default=None, description="One text, not empty.")
     texts: list[str] | None = Field(
         default=None,
-        max_length=_MAX_TEXTS,
+        max_length=MAX_TEXTS,
         fail_fast=True,  # a list of a million numbers is one error, not a million
         description="Several texts, answered in order; one that fails does not fail the others.",
     )
@@ -232,7 +232,7 @@ class HubBody(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    inputs: str | Annotated[list[str], Field(max_length=_MAX_TEXTS, fail_fast=True)] = Field(
+    inputs: str | Annotated[list[str], Field(max_length=MAX_TEXTS, fail_fast=True)] = Field(
         description="One text, or several."
     )
     parameters: HubParameters | None = None

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from gateway.errors import INTERNAL_DETAIL, FieldError, GatewayError, Reason
+from gateway.errors import INTERNAL_DETAIL, MAX_DETAIL_CHARS, FieldError, GatewayError, Reason
 from gateway.schemas import AggregationName, OffsetUnitName, PriorityName, RecognizeBody
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 
@@ -41,7 +41,6 @@ PRIORITIES: Final[Mapping[PriorityName, pb.Priority.ValueType]] = MappingProxyTy
 # Problems are read by people: more errors than this, or longer names, help nobody.
 _MAX_FIELD_ERRORS: Final = 10
 _MAX_FIELD_CHARS: Final = 64
-_MAX_DETAIL_CHARS: Final = 300
 
 # How pydantic-core's parser (jiter) words the two cases of half a surrogate pair.
 _LONE_SURROGATE: Final = re.compile(r"lone .*surrogate|unexpected end of hex escape")
@@ -158,7 +157,7 @@ def entities_answer(entities: Sequence[pb.Entity]) -> list[dict[str, Any]]:
 
 def text_failure(error: pb.TextError, field: str = "") -> GatewayError:
     """Translate the failure of one text; `field` says which of several it is."""
-    detail = error.detail[:_MAX_DETAIL_CHARS]
+    detail = error.detail[:MAX_DETAIL_CHARS]
     return GatewayError(_reason(error.reason), f"{field}: {detail}" if field else detail)
 
 
@@ -205,7 +204,7 @@ def _result(result: pb.TextResult) -> dict[str, Any]:
         return {
             "error": {
                 "reason": _reason(result.error.reason),
-                "detail": result.error.detail[:_MAX_DETAIL_CHARS],
+                "detail": result.error.detail[:MAX_DETAIL_CHARS],
             }
         }
     return {"entities": entities_answer(result.entities.entities)}

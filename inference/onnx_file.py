@@ -77,16 +77,13 @@ def find(listing: Listing) -> str:
     raise ModelInvalid(f"no {' or '.join(_FILE_NAMES[:2])}")
 
 
-def check(folder: Path, name: str, listing: Listing) -> tuple[str, ...]:
+def check(folder: Path, name: str, listing: Listing) -> None:
     """Refuses a file whose weights stand outside of the folder, or that is no protobuf.
 
     Args:
         folder: the version folder.
         name: of the ONNX file in it.
         listing: of the folder.
-
-    Returns:
-        The files beside it that hold weights, as paths in the folder.
 
     Raises:
         ModelInvalid: it is empty, too large, nested too deep or refers to a file outside.
@@ -98,18 +95,16 @@ def check(folder: Path, name: str, listing: Listing) -> tuple[str, ...]:
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
         try:
-            locations = sorted(set(_locations(content, 0, len(content), "model", 0)))
+            locations = set(_locations(content, 0, len(content), "model", 0))
         except (IndexError, ValueError, UnicodeDecodeError):
             raise ModelInvalid(f"{name}: onnxruntime cannot load it: not an ONNX file") from None
-    return tuple(_inside(location, name, listing) for location in locations)
-
-
-def _inside(location: str, name: str, listing: Listing) -> str:
-    path = PurePosixPath(location)
-    found = str(PurePosixPath(name).parent / path)
-    if path.is_absolute() or ".." in path.parts or found not in listing.names:
-        raise ModelInvalid(f"{name}: its weights must stand in the folder, not at {location[:200]}")
-    return found
+    for location in sorted(locations):
+        path = PurePosixPath(location)
+        found = str(PurePosixPath(name).parent / path)
+        if path.is_absolute() or ".." in path.parts or found not in listing.names:
+            raise ModelInvalid(
+                f"{name}: its weights must stand in the folder, not at {location[:200]}"
+            )
 
 
 def _locations(content: _Buffer, start: int, end: int, kind: str, depth: int) -> Iterator[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from inference.routing import NAME_PATTERN
 from training import gate
+from training.option_types import count
 from training.passages_options import add_passages_options
 from training.recipe_options import recipe_parser
 from training.search_space import DEFAULT_SPACE
@@ -31,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         "--run", type=Path, default=Path("runs/ner-en"), help="folder of the checkpoint"
     )
     threads = argparse.ArgumentParser(add_help=False)
-    threads.add_argument("--threads", type=int, default=2, help="cores to use")
+    threads.add_argument("--threads", type=count, default=2, help="cores to use")
     place = [data, run, threads]
 
     recipe = recipe_parser()
@@ -229,16 +230,18 @@ def _add_search(search: argparse.ArgumentParser) -> None:
         default=DEFAULT_SPACE,
         help="TOML file: what to vary, and how far; such options are then refused",
     )
-    search.add_argument("--trials", type=int, default=20, help="in the study when it is done")
-    search.add_argument("--workers", type=int, default=1, help="processes")
-    search.add_argument("--threads", type=int, default=2, help="cores to use, all workers together")
+    search.add_argument("--trials", type=count, default=20, help="in the study when it is done")
+    search.add_argument("--workers", type=count, default=1, help="processes")
+    search.add_argument(
+        "--threads", type=count, default=2, help="cores to use, all workers together"
+    )
     search.add_argument("--no-tracking", action="store_true", help="keep nothing in MLflow")
 
 
 def _add_docred(converted: argparse.ArgumentParser) -> None:
     converted.add_argument("files", type=Path, nargs="+", metavar="FILE.json")
     converted.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="of the set")
-    converted.add_argument("--threads", type=int, default=2, help="cores to use")
+    converted.add_argument("--threads", type=count, default=2, help="cores to use")
 
 
 def _served_name(word: str) -> str:

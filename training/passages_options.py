@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from training.option_types import count
 from training.passages import SEPARATORS
 from training.recognition import WINDOW_TOKENS
 
@@ -25,7 +26,7 @@ def add_passages_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--layouts",
-        type=_count,
+        type=count,
         default=1,
         help="times that the train split is joined, with other borders each time",
     )
@@ -43,10 +44,3 @@ def _window(word: str) -> int:
     if tokens < 3:
         raise argparse.ArgumentTypeError(f"{word}: at least 3, two of them special")
     return tokens
-
-
-def _count(word: str) -> int:
-    count = int(word)
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{word}: at least 1")
-    return count

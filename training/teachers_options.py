@@ -4,6 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
+from training.option_types import count
 from training.recipe import Recipe
 
 # Of what teachers say of bare text, the least probability that is taken for a label.
@@ -17,7 +18,7 @@ def teachers_parser() -> argparse.ArgumentParser:
         "--teachers", nargs="+", required=True, metavar="RUN", help="trained checkpoints"
     )
     parser.add_argument("--bfloat16", action="store_true", help="multiply in bfloat16")
-    parser.add_argument("--threads", type=int, default=2, help="cores to use")
+    parser.add_argument("--threads", type=count, default=2, help="cores to use")
     return parser
 
 

@@ -137,3 +137,21 @@ def test_the_published_sets_can_be_read_and_share_no_sentence() -> None:
     for source in ENGLISH_SETS:
         held_out = {example.text for example in read_corpus(SHARED_DATA, source, "dev").examples}
         assert not held_out & trained
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "calibrate --data . --threads 0",
+        "ask --data . --teachers t --into f --threads 0",
+        "search --data . --workers 0",
+        "passages --data . --into f --layouts 0",
+    ],
+)
+def test_nothing_is_done_in_no_thread_or_process(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words.split())
+    assert caught.value.code == 2
+    assert "0: at least 1" in capsys.readouterr().err
