@@ -215,8 +215,8 @@ def _on_end(situation: Situation, service: Service, code: int) -> Step:
         others = "".join(f"; stopping {other.value}" for other in running)
         line = f"{how}{when}, its last log lines say why{others}"
         return _drain_next(replace(after, exit_code=_FAILED), Say(line))
-    # SIGTERM ends a process that has not come to installing its handler: nothing was lost.
-    if code in (0, -signal.SIGTERM):
+    # SIGTERM ends a process that does not serve yet, by itself or by a handler: nothing was lost.
+    if code in (0, -signal.SIGTERM, 128 + signal.SIGTERM):
         return _drain_next(after)
     return _drain_next(replace(after, exit_code=_FAILED), Say(f"{how} while draining"))
 

@@ -118,8 +118,9 @@ def test_a_service_that_fails_while_draining_spoils_the_exit_code() -> None:
     assert step.situation.exit_code == 1
 
 
-def test_a_service_ended_by_sigterm_before_it_could_handle_it_has_ended_well() -> None:
-    step = decide(DRAINING, Ended(GATEWAY, -15))
+@pytest.mark.parametrize("code", [-15, 143])
+def test_a_service_ended_by_sigterm_before_it_served_has_ended_well(code: int) -> None:
+    step = decide(DRAINING, Ended(GATEWAY, code))
     assert (words(step), step.situation.exit_code) == ("", 0)
 
 
