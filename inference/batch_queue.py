@@ -236,7 +236,7 @@ class BatchQueue:
         if expires_ns <= now_ns:
             return True
         backlog = self._backlog(entries[0].session)
-        if not backlog.costs.settled:
+        if not backlog.costs.may_refuse(now_ns):
             return False
         lane = backlog.lanes[entries[0].priority]
         work_ns = self._work_ns(lane, lane.due_tokens + sum(entry.tokens for entry in entries))

@@ -28,6 +28,9 @@ _LEAST_PRICE = 0.1
 # From here on a run that takes a multiple of its prediction is a pause of the machine, not a price.
 _SETTLED_RUNS = 20
 _MOST_SURPRISE = 3.0
+# So long after its last run a model's price refuses nobody. Only runs correct it, and were all
+# calls refused for one that is too high, as after a pause of the machine, there would be none.
+_FRESH_NS = 1_000_000_000
 # While little is known every run is fitted at once, later only some: a fit takes 40 µs.
 _FIT_EVERY = 8
 
@@ -72,6 +75,7 @@ class CostModel:
     def __init__(self, prior: Costs = PRIOR) -> None:
         self.costs = prior
         self.runs = 0
+        self.last_run_ns = 0  # when it began; its owner sets it
         self._prior = np.array(
             [prior.token_ns, prior.padding_ns, prior.sequence_ns, prior.run_ns], dtype=np.float64
         )
@@ -83,8 +87,16 @@ class CostModel:
 
     @property
     def settled(self) -> bool:
-        """Whether there were enough runs to refuse somebody on the strength of a prediction."""
+        """Whether there were enough runs to rely on a prediction."""
         return self.runs >= _SETTLED_RUNS
+
+    def may_refuse(self, now_ns: int) -> bool:
+        """Whether somebody may be refused on the strength of a prediction.
+
+        Args:
+            now_ns: the present, on the clock of `last_run_ns`.
+        """
+        return self.settled and now_ns - self.last_run_ns <= _FRESH_NS
 
     def observe(self, tokens: int, sequences: int, padding: int, took_ns: int) -> None:
         """Learns from a run.

@@ -118,6 +118,7 @@ class Lane(Flow):
         """
         own = first.tokens // _CLASS_TOKENS
         batch = Batch(self._pop(own), bounds, self.costs.costs)
+        self.costs.last_run_ns = now_ns
         classes = sorted(self._heaps)
         longer = bisect_left(classes, own)  # the own class is the first of these
         shorter = longer - 1
@@ -163,7 +164,7 @@ class Lane(Flow):
         if entry.expires_ns is None:
             return True
         left_ns = entry.expires_ns - now_ns
-        needed_ns = self.costs.costs.of(entry.tokens) if self.costs.settled else 0
+        needed_ns = self.costs.costs.of(entry.tokens) if self.costs.may_refuse(now_ns) else 0
         if left_ns > 0 and left_ns >= _HOPELESS_SHARE * needed_ns:
             return True
         late.append(entry)

@@ -282,6 +282,25 @@ class TestDeadlines:
         queue = BatchQueue(256, 10**6)
         assert not self.hopeless(queue, [24] * 200, 0.01)
 
+    def test_a_price_that_would_refuse_all_is_put_right_by_those_that_come_after_a_while(
+        self,
+    ) -> None:
+        queue = BatchQueue(256, 10**6)
+        for _ in range(20):  # on a machine that stood still
+            queue.observe(ONE, [24], SECOND_NS)
+        is_refused = self.hopeless(queue, [24], 0.1)
+        assert is_refused
+        for now_ns in range(2 * SECOND_NS, 400 * SECOND_NS, 2 * SECOND_NS):
+            one = entry(24, expires_ns=now_ns + SECOND_NS // 10)
+            assert not queue.is_hopeless([one], now_ns, workers=2)
+            queue.put([one], now_ns)
+            assert queue.take(now_ns).batch == [one]
+            behind = entry(24, expires_ns=now_ns + SECOND_NS // 10)
+            is_refused = queue.is_hopeless([behind], now_ns, workers=2)
+            assert is_refused or now_ns > 100 * SECOND_NS
+            queue.observe(ONE, [24], int(PRIOR.of(24)))
+        assert not is_refused
+
     def test_a_deadline_that_has_passed_is_hopeless_and_none_never_is(self) -> None:
         queue = BatchQueue(256, 10**6)
         assert self.hopeless(queue, [24], 0)

@@ -95,7 +95,7 @@ class QueueOfAnyOrder(RuleBasedStateMachine):
         for one in take.expired:
             assert one.expires_ns is not None
             costs = self.queue.costs(one.session)
-            needed_ns = costs.costs.of(one.tokens) if costs.settled else 0
+            needed_ns = costs.costs.of(one.tokens) if costs.may_refuse(self.now_ns) else 0
             left_ns = one.expires_ns - self.now_ns
             assert left_ns <= 0 or left_ns < needed_ns / 2
         self.inside -= set(take.expired)
