@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from inference.cores import usable_cores
 from inference.entry import Runnable
 from inference.errors import ModelInvalid
+from inference.model_supply import supply_of
 from inference.repository import Repository
 from inference.settings import Settings, SettingsInvalid, read_settings
 from telemetry import logs
@@ -154,9 +155,7 @@ def main() -> None:
 def _print_trials() -> None:
     try:
         settings = read_settings()
-        repository = Repository.load(
-            settings.models_dir, settings.default_model, settings.window_tokens, threads=1
-        )
+        repository = supply_of(settings, threads=1).open()
     except (SettingsInvalid, ModelInvalid) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(_EXIT_USAGE)
