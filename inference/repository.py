@@ -284,12 +284,16 @@ class Repository:
 
     def _fill(self, found: dict[str, FoundModel]) -> None:
         alone = sum(len(model.versions) for model in found.values()) == 1
+        default = self.default_model
         for name in sorted(found):
             served = ServedModel(name)
             served.adopt(found[name], proven=True)
             self._models[name] = served
-            eager = not self.memory.bounded or name == (self.default_model or min(found))
+            # The default model is in memory from the start: where none is named, the first that
+            # can be.
+            eager = not self.memory.bounded or name == (default or name)
             self._succession.begin(served, eager=eager, alone=alone)
+            default = default or (name if served.live else "")
         names = self.served_names()
         if not names:
             raise ModelInvalid(self._nothing_served())

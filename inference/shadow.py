@@ -68,13 +68,18 @@ class Shadow:
 
     def offer(self, query: RecognizeQuery, answer: RecognizeAnswer) -> None:
         """Copies a call to the candidate, if its share and the load allow; waits for nothing."""
+        repository = self._engine.repository
         try:
-            routing = self._engine.repository.served(answer.model).routing
+            served = repository.served(answer.model)
         except ModelNotFound:
             return  # it was unloaded in the meantime
+        routing = served.routing
         if not routing.shadows(answer.version, self._random()):
             return
-        if self._busy() or len(self._running) >= _MAX_RUNNING:
+        candidate = served.versions.get(routing.shadow_version)
+        # Loading it could free a version that somebody waits for.
+        is_away = repository.memory.bounded and candidate is not None and not candidate.resident
+        if is_away or self._busy() or len(self._running) >= _MAX_RUNNING:
             self._metrics.shadow(answer.model, "skipped", len(query.texts))
             return
         copy = replace(

@@ -300,6 +300,14 @@ class TestOnDemand:
         async with Service(repository) as service:
             assert await service.ask("b") == ("1", "ORG")
 
+    def test_the_default_model_is_the_first_that_can_be_loaded(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        (tmp_path / "a" / "1" / "model.onnx").write_bytes(b"no model")
+        repository, loader = open_repository(tmp_path, memory_bytes=2 * size)
+        assert (repository.default_model, loader.loaded) == ("b", ["a/1", "b/1"])
+        assert repository.get("", "").name == "b"
+
     async def test_a_load_that_fails_leaves_its_room_to_who_waits_for_it(
         self, tmp_path: Path, size: int
     ) -> None:

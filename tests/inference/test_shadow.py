@@ -14,12 +14,14 @@ pytestmark = pytest.mark.timeout(60)
 class Shadowed(Service):
     """A service whose candidate, version 9, says LOC; the live version says ORG."""
 
-    def __init__(self, root: Path, share: float = 1.0, *, busy: bool = False) -> None:
+    def __init__(
+        self, root: Path, share: float = 1.0, *, busy: bool = False, bounded: bool = False
+    ) -> None:
         write_variant(root / "tiny" / "1", "ORG")
         write_variant(root / "tiny" / "9", "LOC")
         routing = {"aliases": {"live": "1"}, "shadow": {"version": "9", "share": share}}
         (root / "tiny" / "routing.json").write_text(json.dumps(routing))
-        repository, self.loader = open_repository(root)
+        repository, self.loader = open_repository(root, memory_bytes=10**9 if bounded else 0)
         super().__init__(repository)
         self.shadow = Shadow(self.engine, self.metrics, lambda: busy, lambda: 0.5)
         self.engine.on_answer = self.shadow.offer
@@ -64,6 +66,14 @@ async def test_only_the_share_is_copied(tmp_path: Path) -> None:
         await service.ask()
         await service.shadow.settled()
         assert service.counted() == {}
+
+
+async def test_a_candidate_that_is_not_in_memory_takes_nobodys_place(tmp_path: Path) -> None:
+    async with Shadowed(tmp_path, bounded=True) as service:
+        assert await service.ask() == ("1", "ORG")
+        await service.shadow.settled()
+        assert service.counted() == {"skipped": 1}
+        assert service.loader.loaded == ["tiny/1"]
 
 
 async def test_under_load_copies_are_dropped(tmp_path: Path) -> None:
