@@ -54,6 +54,13 @@ def child() -> psutil.Process:
     return found
 
 
+def stop(process: psutil.Process) -> None:
+    """Stops a process, and waits until it is: one that has yet to wake up would read on."""
+    process.send_signal(signal.SIGSTOP)
+    while process.status() != psutil.STATUS_STOPPED:
+        threading.Event().wait(0.01)
+
+
 def until_asked(stopped: psutil.Process) -> None:
     """Waits until a question waits for a process that does not read."""
     with Path(f"/proc/{stopped.pid}/fd/0").open("rb", buffering=0) as asked:
@@ -66,7 +73,7 @@ def test_a_check_may_take_longer_than_a_child_is_kept_idle(
 ) -> None:
     check(short_trial, versions[0])
     trying = child()
-    trying.send_signal(signal.SIGSTOP)
+    stop(trying)
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(check, short_trial, versions[1])
         threading.Event().wait(1.5 * _IDLE_S)
@@ -87,7 +94,7 @@ def test_what_has_passed_does_not_wait_for_another_trial(
 ) -> None:
     check(trial, versions[0])
     trying = child()
-    trying.send_signal(signal.SIGSTOP)
+    stop(trying)
     with ThreadPoolExecutor(2) as pool:
         other = pool.submit(check, trial, versions[1])
         until_asked(trying)
