@@ -15,6 +15,7 @@ from protos.inference.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from protos.ner.v1.entity_recognizer_pb2_grpc import EntityRecognizerStub
 from tests.e2e.stack import WAIT_S, Process, serving
+from tests.stopped import stop
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -106,7 +107,7 @@ async def _work(stack: Process) -> None:
         await _over_rest(client)
         await _over_grpc(stack.ports.grpc_address)
         inference = stack.service("inference")
-        inference.send_signal(signal.SIGSTOP)
+        stop(inference)
         late = await client.post(
             "/v1/entities", json={"text": _TEXT}, headers={"x-request-timeout-ms": "200"}
         )

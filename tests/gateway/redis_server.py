@@ -10,7 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
 import pytest
+
+from tests.stopped import stop
 
 _LIMIT_S = 20
 _INTERVAL_S = 0.02
@@ -53,7 +56,7 @@ class RedisServer:
     def freeze(self) -> None:
         """Let it answer nothing, without closing a connection."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        stop(psutil.Process(self._process.pid))
 
     def thaw(self) -> None:
         """Let it go on."""

@@ -17,6 +17,7 @@ from inference.folder_files import list_files
 from inference.trial import Trial
 from inference.version_folder import LoadRules
 from tests.live_models import write_variant
+from tests.stopped import stop
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -52,13 +53,6 @@ def child() -> psutil.Process:
     """The process that tries."""
     (found,) = (c for c in psutil.Process().children() if "inference.trial" in str(c.cmdline()))
     return found
-
-
-def stop(process: psutil.Process) -> None:
-    """Stops a process, and waits until it is: one that has yet to wake up would read on."""
-    process.send_signal(signal.SIGSTOP)
-    while process.status() != psutil.STATUS_STOPPED:
-        threading.Event().wait(0.01)
 
 
 def until_asked(stopped: psutil.Process) -> None:
