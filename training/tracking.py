@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from training.quiet_mlflow import load_mlflow
+from inference.sources.quiet_mlflow import load_mlflow
 from training.run import TrainingInterrupted
 
 if TYPE_CHECKING:
@@ -243,6 +243,7 @@ def open_store(root: Path, *, server: bool = True) -> TrackingStore:
     """
     try:
         mlflow = load_mlflow()
+        import sqlalchemy  # noqa: F401 - the store needs it; its absence is told here
     except ImportError as error:
         raise TrackingFailed(
             f"{error.name} is not installed: make train installs it; --no-tracking does without"

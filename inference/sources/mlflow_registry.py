@@ -6,7 +6,6 @@ Needs the extra `mlflow`; MLflow itself reads MLFLOW_TRACKING_URI and credential
 environment.
 """
 
-import logging
 import re
 import tempfile
 import warnings
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from inference.errors import SourceUnreadable
+from inference.sources.quiet_mlflow import load_mlflow
 from inference.sources.source import RemoteFile
 
 if TYPE_CHECKING:
@@ -107,20 +107,9 @@ def _failures(what: str) -> Iterator[None]:
 
 
 def _mlflow() -> Any:
-    """MLflow, which takes a second to import; it reports to its makers unless it is told not to."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import mlflow
-            from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
-            from mlflow.telemetry import set_telemetry_client
+        return load_mlflow()
     except ImportError as error:
         raise ValueError(
             "models:/ needs MLflow: LOCK=serve-extras.txt make serve, or make up, installs it"
         ) from error
-    if not MLFLOW_DISABLE_TELEMETRY.is_set():  # type: ignore[no-untyped-call]  # not annotated
-        MLFLOW_DISABLE_TELEMETRY.set(True)  # type: ignore[no-untyped-call]  # not annotated
-        set_telemetry_client()  # type: ignore[no-untyped-call]  # not annotated
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return mlflow

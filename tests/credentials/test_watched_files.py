@@ -6,14 +6,7 @@ import pytest
 
 from credentials.errors import CredentialInvalid
 from credentials.watched_files import LOOK_EVERY_S, WatchedFiles, read_bytes
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.clock import Clock
 
 
 class _Reading:
@@ -50,7 +43,7 @@ def reading(tmp_path: Path) -> _Reading:
     return reading
 
 
-def _looks(watched: WatchedFiles[bytes], clock: _Clock) -> list[bytes]:
+def _looks(watched: WatchedFiles[bytes], clock: Clock) -> list[bytes]:
     """What is held after each of three looks at the files."""
     held = []
     for _ in range(3):
@@ -60,7 +53,7 @@ def _looks(watched: WatchedFiles[bytes], clock: _Clock) -> list[bytes]:
 
 
 def test_files_are_read_when_they_change_and_not_before(reading: _Reading) -> None:
-    clock = _Clock()
+    clock = Clock()
     watched = WatchedFiles(reading.paths, reading, clock)
     for _ in range(10):
         clock.now_s += LOOK_EVERY_S
@@ -73,7 +66,7 @@ def test_files_are_read_when_they_change_and_not_before(reading: _Reading) -> No
 
 
 def test_what_cannot_be_read_leaves_the_old_value_until_it_can(reading: _Reading) -> None:
-    clock = _Clock()
+    clock = Clock()
     watched = WatchedFiles(reading.paths, reading, clock)
     for a, b, expected in (("2", "1", b"1"), ("2", "2", b"2"), ("3", "2", b"2"), ("3", "3", b"3")):
         reading.write(a, b)
@@ -91,7 +84,7 @@ def test_a_reading_that_failed_is_tried_again_though_the_files_do_not_change(
     reading: _Reading, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A file that comes with the wrong mode has the same date and size when it is mended."""
-    clock = _Clock()
+    clock = Clock()
     watched = WatchedFiles(reading.paths, reading, clock)
     reading.permitted = False
     reading.write("2", "2")
@@ -106,7 +99,7 @@ def test_an_error_that_nobody_has_thought_of_leaves_the_old_value_and_is_told(
     reading: _Reading, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its message may quote the files, and is not written."""
-    clock = _Clock()
+    clock = Clock()
     watched = WatchedFiles(reading.paths, reading, clock)
     reading.broken = True
     reading.write("2", "2")
@@ -127,7 +120,7 @@ def test_a_link_that_leads_elsewhere_is_a_change(tmp_path: Path) -> None:
         (tmp_path / name / "token").write_text(name)
     link = tmp_path / "data"
     link.symlink_to(tmp_path / "one")
-    clock = _Clock()
+    clock = Clock()
     path = link / "token"
     watched = WatchedFiles((path,), lambda: read_bytes(path), clock)
     fresh = tmp_path / "data.new"

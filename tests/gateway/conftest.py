@@ -13,6 +13,7 @@ import uvicorn
 from gateway.__main__ import configure
 from gateway.settings import GatewaySettings
 from telemetry.tracing import Tracer
+from tests.clock import Clock
 from tests.gateway.scripted_inference import ScriptedInference
 
 
@@ -82,3 +83,9 @@ async def http(settings: GatewaySettings) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a gateway that runs."""
     async with _serve(settings) as client:
         yield client
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of what a test makes."""
+    return Clock()

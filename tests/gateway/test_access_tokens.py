@@ -18,6 +18,7 @@ from gateway.callers import Caller
 from gateway.errors import GatewayError, Reason
 from gateway.jwks import Jwks
 from gateway.settings import GatewaySettings, JwtAlgorithm
+from tests.clock import Clock
 from tests.gateway.conftest import Serve
 from tests.gateway.issuer import AUDIENCE, ISSUER, Issuer
 from tests.gateway.keys_file import KeysFile
@@ -36,21 +37,6 @@ def issuer() -> Iterator[Issuer]:
         yield issuer
 
 
-class _Clock:
-    """Monotonic seconds that a test moves."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> _Clock:
-    return _Clock()
-
-
 @pytest.fixture
 def settings(settings: GatewaySettings, issuer: Issuer) -> GatewaySettings:
     """Settings that take the issuer's tokens."""
@@ -59,11 +45,11 @@ def settings(settings: GatewaySettings, issuer: Issuer) -> GatewaySettings:
     )
 
 
-def _tokens(issuer: Issuer, clock: _Clock) -> AccessTokens:
+def _tokens(issuer: Issuer, clock: Clock) -> AccessTokens:
     return AccessTokens(Jwks(issuer.url, clock), ISSUER, AUDIENCE, _ALGORITHMS)
 
 
-def _patient_tokens(issuer: Issuer, clock: _Clock) -> AccessTokens:
+def _patient_tokens(issuer: Issuer, clock: Clock) -> AccessTokens:
     """Tokens whose issuer may take longer than a test does."""
     jwks = Jwks(issuer.url, clock, timeout_s=10 * _LIMIT_S)
     return AccessTokens(jwks, ISSUER, AUDIENCE, _ALGORITHMS)
@@ -147,7 +133,7 @@ _OF_RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 
 
 @pytest.fixture
-async def rsa_tokens(issuer: Issuer, clock: _Clock) -> AsyncIterator[AccessTokens]:
+async def rsa_tokens(issuer: Issuer, clock: Clock) -> AsyncIterator[AccessTokens]:
     """Tokens of an issuer with an RSA key, all documented algorithms taken."""
     issuer.rotate("rsa", rsa_key=True)
     tokens = AccessTokens(Jwks(issuer.url, clock), ISSUER, AUDIENCE, get_args(JwtAlgorithm))
@@ -172,7 +158,7 @@ async def test_a_key_that_names_its_algorithm_checks_no_other(
 
 
 async def test_a_key_checks_only_algorithms_that_the_settings_take(
-    issuer: Issuer, clock: _Clock
+    issuer: Issuer, clock: Clock
 ) -> None:
     issuer.rotate("rsa", rsa_key=True)
     tokens = _tokens(issuer, clock)
@@ -193,7 +179,7 @@ async def test_an_rsa_key_checks_nothing_that_is_not_of_rsa(
 
 
 async def test_an_algorithm_that_does_not_fit_the_key_is_no_error_of_the_gateway(
-    issuer: Issuer, clock: _Clock
+    issuer: Issuer, clock: Clock
 ) -> None:
     issuer.declared["first"] = "ES384"  # its curve is that of ES256
     tokens = AccessTokens(Jwks(issuer.url, clock), ISSUER, AUDIENCE, get_args(JwtAlgorithm))
@@ -206,7 +192,7 @@ async def test_an_algorithm_that_does_not_fit_the_key_is_no_error_of_the_gateway
 
 @pytest.mark.parametrize("token", ["a.b.c", "..", "é.é.é", f"{'a' * 9000}.b.c", "e30.e30.e30"])
 async def test_what_is_no_token_is_refused_without_asking_the_issuer(
-    issuer: Issuer, clock: _Clock, token: str
+    issuer: Issuer, clock: Clock, token: str
 ) -> None:
     tokens = _tokens(issuer, clock)
     assert await tokens.find(token) is None
@@ -214,7 +200,7 @@ async def test_what_is_no_token_is_refused_without_asking_the_issuer(
     await tokens.aclose()
 
 
-async def test_scopes_of_models_and_admin_stand_in_the_token(issuer: Issuer, clock: _Clock) -> None:
+async def test_scopes_of_models_and_admin_stand_in_the_token(issuer: Issuer, clock: Clock) -> None:
     tokens = _tokens(issuer, clock)
     for scope, models, admin in (
         ("openid nerve:model:ner-en nerve:model:other", {"ner-en", "other"}, False),
@@ -235,7 +221,7 @@ async def test_a_token_for_another_model_is_403(http: httpx.AsyncClient, issuer:
 
 
 async def test_a_new_key_of_the_issuer_is_taken_at_once_and_the_old_one_refused_in_time(
-    issuer: Issuer, clock: _Clock
+    issuer: Issuer, clock: Clock
 ) -> None:
     """Also where the token was checked before, and is remembered."""
     tokens = _tokens(issuer, clock)
@@ -252,7 +238,7 @@ async def test_a_new_key_of_the_issuer_is_taken_at_once_and_the_old_one_refused_
     await tokens.aclose()
 
 
-async def test_invented_key_ids_are_no_load_on_the_issuer(issuer: Issuer, clock: _Clock) -> None:
+async def test_invented_key_ids_are_no_load_on_the_issuer(issuer: Issuer, clock: Clock) -> None:
     tokens = _tokens(issuer, clock)
     for n in range(50):
         assert await tokens.find(issuer.token(headers={"kid": f"invented-{n}"})) is None
@@ -283,7 +269,7 @@ async def test_many_tokens_at_once_are_one_fetch(http: httpx.AsyncClient, issuer
     ],
 )
 async def test_an_issuer_that_answers_nonsense_leaves_the_old_keys_in_force_for_a_while(
-    issuer: Issuer, clock: _Clock, answer: bytes
+    issuer: Issuer, clock: Clock, answer: bytes
 ) -> None:
     tokens = _tokens(issuer, clock)
     assert await tokens.find(issuer.token())
@@ -299,7 +285,7 @@ async def test_an_issuer_that_answers_nonsense_leaves_the_old_keys_in_force_for_
 
 
 async def test_while_the_issuer_is_away_a_known_key_is_answered_without_waiting(
-    issuer: Issuer, clock: _Clock
+    issuer: Issuer, clock: Clock
 ) -> None:
     """And once it is back, a key that it has withdrawn meanwhile is refused."""
     tokens = _patient_tokens(issuer, clock)
@@ -322,7 +308,7 @@ async def test_while_the_issuer_is_away_a_known_key_is_answered_without_waiting(
 
 
 async def test_a_failure_of_long_ago_does_not_keep_a_withdrawn_key(
-    issuer: Issuer, clock: _Clock
+    issuer: Issuer, clock: Clock
 ) -> None:
     tokens = _tokens(issuer, clock)
     token = issuer.token()
@@ -338,7 +324,7 @@ async def test_a_failure_of_long_ago_does_not_keep_a_withdrawn_key(
 
 
 async def test_the_fetch_that_nobody_waits_for_ends_with_the_gateway(
-    issuer: Issuer, clock: _Clock
+    issuer: Issuer, clock: Clock
 ) -> None:
     others = asyncio.all_tasks()
     tokens = _patient_tokens(issuer, clock)
@@ -355,7 +341,7 @@ async def test_the_fetch_that_nobody_waits_for_ends_with_the_gateway(
 
 
 async def test_an_issuer_that_drips_is_waited_for_no_longer_than_a_silent_one(
-    issuer: Issuer, clock: _Clock
+    issuer: Issuer, clock: Clock
 ) -> None:
     """Each byte comes in time, the set does not."""
     issuer.drip_s = 0.05
@@ -368,7 +354,7 @@ async def test_an_issuer_that_drips_is_waited_for_no_longer_than_a_silent_one(
 
 
 async def test_a_caller_who_gives_up_leaves_the_others_their_fetch(
-    issuer: Issuer, clock: _Clock
+    issuer: Issuer, clock: Clock
 ) -> None:
     tokens = _tokens(issuer, clock)
     issuer.go_on.clear()
@@ -393,7 +379,7 @@ async def test_an_issuer_that_never_answered_is_503_and_not_401(
 
 
 async def test_a_remembered_token_ends_with_its_time(
-    issuer: Issuer, clock: _Clock, monkeypatch: pytest.MonkeyPatch
+    issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens = _tokens(issuer, clock)
     token = issuer.token()

@@ -13,6 +13,7 @@ from gateway.deadline import Deadline
 from gateway.default_model import DefaultModel
 from gateway.errors import GatewayError, Reason
 from gateway.settings import GatewaySettings
+from tests.clock import Clock
 from tests.gateway.keys_file import KeysFile
 from tests.gateway.polling import until
 from tests.gateway.scripted_inference import ScriptedInference
@@ -22,23 +23,8 @@ _ASKED_MS = 5_000
 _HELD_S = 0.4
 
 
-class _Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
-def clock() -> _Clock:
-    return _Clock()
-
-
-@pytest.fixture
-async def default_model(inference: ScriptedInference, clock: _Clock) -> AsyncIterator[DefaultModel]:
+async def default_model(inference: ScriptedInference, clock: Clock) -> AsyncIterator[DefaultModel]:
     """The question, with a connection of its own."""
     client = InferenceClient(f"dns:///127.0.0.1:{inference.port}", 1_000_000)
     await client.open()
@@ -81,7 +67,7 @@ async def test_those_who_wait_share_one_question(inference: ScriptedInference, a
 
 
 async def test_the_answer_holds_for_a_second(
-    inference: ScriptedInference, ask: Ask, clock: _Clock
+    inference: ScriptedInference, ask: Ask, clock: Clock
 ) -> None:
     assert await ask() == "ner-en"
     inference.models.default_model = "other"

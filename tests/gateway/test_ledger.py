@@ -2,27 +2,20 @@
 
 from gateway.ledger import MemoryLedger
 from gateway.token_bucket import Charge, Rule
+from tests.clock import Clock
 
 _ONE = [Charge(Rule("requests", 1.0, 1.0), 1.0)]
 
 
-class _Clock:
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 async def test_callers_do_not_use_up_each_others_limits() -> None:
-    ledger = MemoryLedger(_Clock())
+    ledger = MemoryLedger(Clock())
     assert (await ledger.take("a", _ONE)).passes
     assert not (await ledger.take("a", _ONE)).passes
     assert (await ledger.take("b", _ONE)).passes
 
 
 async def test_time_gives_back_what_was_used() -> None:
-    clock = _Clock()
+    clock = Clock()
     ledger = MemoryLedger(clock)
     await ledger.take("a", _ONE)
     clock.now_s = 1.0
@@ -30,7 +23,7 @@ async def test_time_gives_back_what_was_used() -> None:
 
 
 async def test_requests_that_end_make_room_for_others() -> None:
-    ledger = MemoryLedger(_Clock())
+    ledger = MemoryLedger(Clock())
     assert [await ledger.enter("a", str(n), 2) for n in range(3)] == [True, True, False]
     await ledger.leave("a", "0")
     assert await ledger.enter("a", "3", 2)
@@ -38,7 +31,7 @@ async def test_requests_that_end_make_room_for_others() -> None:
 
 async def test_any_number_of_callers_takes_a_bounded_memory() -> None:
     """And those whose requests run are not the ones forgotten."""
-    ledger = MemoryLedger(_Clock(), max_callers=100)
+    ledger = MemoryLedger(Clock(), max_callers=100)
     await ledger.enter("busy", "1", 1)
     await ledger.take("regular", _ONE)
     for n in range(1000):

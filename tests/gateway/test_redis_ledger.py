@@ -17,6 +17,7 @@ from gateway.ledger import LedgerUnavailable
 from gateway.redis_ledger import RedisLedger
 from gateway.token_bucket import Charge, Rule, judge
 from telemetry import logs
+from tests.clock import Clock
 from tests.gateway.polling import until
 from tests.gateway.redis_server import PASSWORD, RedisServer
 
@@ -186,23 +187,8 @@ def own_redis() -> Iterator[RedisServer]:
         yield server
 
 
-class _Clock:
-    """Monotonic seconds that a test moves."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
-def clock() -> _Clock:
-    return _Clock()
-
-
-@pytest.fixture
-async def shaken(own_redis: RedisServer, clock: _Clock) -> AsyncIterator[RedisLedger]:
+async def shaken(own_redis: RedisServer, clock: Clock) -> AsyncIterator[RedisLedger]:
     """The ledger of a gateway whose Redis a test may break; it is connected, its scripts known."""
     ledger = RedisLedger(own_redis.url, lease_s=60, clock=clock)
     await ledger.take("a", [Charge(_SLOW, 1.0)])
@@ -213,7 +199,7 @@ async def shaken(own_redis: RedisServer, clock: _Clock) -> AsyncIterator[RedisLe
 
 
 async def test_a_request_that_redis_counts_too_late_is_taken_back(
-    own_redis: RedisServer, shaken: RedisLedger, clock: _Clock
+    own_redis: RedisServer, shaken: RedisLedger, clock: Clock
 ) -> None:
     """Its caller was told 503: nobody would say that it has ended."""
     own_redis.freeze()
@@ -238,7 +224,7 @@ async def test_a_request_that_is_cancelled_while_it_is_counted_is_taken_back(
 
 
 async def test_while_redis_is_away_nobody_waits_to_leave_and_slots_come_back_with_it(
-    own_redis: RedisServer, shaken: RedisLedger, clock: _Clock
+    own_redis: RedisServer, shaken: RedisLedger, clock: Clock
 ) -> None:
     for number in range(3):
         assert await shaken.enter("a", f"{number}", 3)
@@ -253,7 +239,7 @@ async def test_while_redis_is_away_nobody_waits_to_leave_and_slots_come_back_wit
 
 
 async def test_one_request_asks_whether_redis_is_back_and_the_others_do_not_wait_for_it(
-    own_redis: RedisServer, shaken: RedisLedger, clock: _Clock
+    own_redis: RedisServer, shaken: RedisLedger, clock: Clock
 ) -> None:
     charges = [Charge(_SLOW, 1.0)]
     own_redis.freeze()

@@ -9,12 +9,11 @@ def load_mlflow() -> ModuleType:
     """MLflow, which takes a second to import; it reports to its makers unless it is told not to.
 
     Raises:
-        ImportError: it is not installed, or what its store needs is not.
+        ImportError: it is not installed.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import mlflow
-        import sqlalchemy  # noqa: F401 - the store needs it; its absence is told here
         from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
         from mlflow.telemetry import set_telemetry_client
 
