@@ -91,7 +91,10 @@ class Engine:
         self._long_texts.close()
 
     async def recognize(
-        self, query: RecognizeQuery, expires_ns: int | None = None
+        self,
+        query: RecognizeQuery,
+        expires_ns: int | None = None,
+        on_queued: Callable[[], None] | None = None,
     ) -> RecognizeAnswer:
         """Finds the entities of each text.
 
@@ -100,6 +103,7 @@ class Engine:
         Args:
             query: texts and options.
             expires_ns: the caller's deadline on the engine's clock; none waits for ever.
+            on_queued: told once the call waits for a worker, and is refused no more.
 
         Returns:
             One result per text, in order.
@@ -109,12 +113,16 @@ class Engine:
         """
         lease = await self.repository.lease(query.model, query.version, expires_ns)
         with lease as model:
-            answer = await self.answer(model, query, expires_ns)
+            answer = await self.answer(model, query, expires_ns, on_queued)
         self.on_answer(query, answer)
         return answer
 
     async def answer(
-        self, model: Model, query: RecognizeQuery, expires_ns: int | None = None
+        self,
+        model: Model,
+        query: RecognizeQuery,
+        expires_ns: int | None = None,
+        on_queued: Callable[[], None] | None = None,
     ) -> RecognizeAnswer:
         """Finds the entities of each text with a model that the caller holds; see `recognize`."""
         _check_options(query, model)
@@ -130,7 +138,7 @@ class Engine:
         )
         tokenize_ns = self._clock_ns() - started_ns
 
-        outcomes = await self._run(model, texts, expires_ns, query.priority)
+        outcomes = await self._run(model, texts, expires_ns, query.priority, on_queued)
 
         started_ns = self._clock_ns()
         results = await self._long_texts.run(chars, lambda: _results(model, query, texts, outcomes))
@@ -217,6 +225,7 @@ class Engine:
         texts: list[TokenizedText | TextRejected],
         expires_ns: int | None,
         priority: Priority,
+        on_queued: Callable[[], None] | None = None,
     ) -> list[Outcome]:
         """Queues every window of the call and waits for them; one outcome each, in order."""
         windows = [w for text in texts if isinstance(text, TokenizedText) for w in text.windows]
@@ -231,6 +240,8 @@ class Engine:
             for i, window in enumerate(windows)
         ]
         self._batcher.submit(entries)
+        if on_queued is not None:
+            on_queued()
         try:
             timeout_s = None if expires_ns is None else max(0, expires_ns - now_ns) / 1e9
             async with asyncio.timeout(timeout_s):

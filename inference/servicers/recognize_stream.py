@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 
 import grpc
 
-from inference.core import Entity, RecognizeAnswer, RecognizeQuery
+from inference.core import Entity, RecognizeQuery
 from inference.engine import Engine
 from inference.errors import (
     Draining,
-    QueueFull,
     Reason,
     RecognitionError,
     RequestInvalid,
@@ -26,6 +25,7 @@ from inference.servicers.call import expiry_ns, request_id_of
 from inference.servicers.ordered_stream import OrderedStream
 from inference.servicers.outcome import fail
 from inference.servicers.status import proto_reason
+from inference.servicers.stream_room import StreamRoom, StreamRooms
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from telemetry import logs
 
@@ -61,6 +61,7 @@ class RecognizeStreams:
         self, engine: Engine, metrics: Metrics, pending_items: int, translation: Translation
     ) -> None:
         self._engine = engine
+        self._rooms = StreamRooms(engine)
         self._metrics = metrics
         self._pending_items = pending_items
         self._translation = translation
@@ -87,7 +88,8 @@ class RecognizeStreams:
         query = self._translation.query_of(_call_of(start))
         await self._engine.check_options(query, expiry_ns(context))
         await context.send_initial_metadata(ACCEPTED)
-        call = _Call(self._engine, self._metrics, self._translation, query, context)
+        room = self._rooms.of(query)
+        call = _Call(room, self._metrics, self._translation, query, context)
         stream = OrderedStream(call.answer, call.write, self._pending_items)
         self._open.add(stream)
         if self._draining.is_set():  # while its model was awaited
@@ -130,7 +132,7 @@ class _Call:
     """One stream's items: from message to answer.
 
     Args:
-        engine: answers.
+        room: answers.
         metrics: where items are counted.
         translation: of results.
         query: every item's, but for its text.
@@ -139,18 +141,17 @@ class _Call:
 
     def __init__(
         self,
-        engine: Engine,
+        room: StreamRoom,
         metrics: Metrics,
         translation: Translation,
         query: RecognizeQuery,
         context: Context,
     ) -> None:
-        self._engine = engine
+        self._room = room
         self._metrics = metrics
         self._translation = translation
         self._query = query
         self._context = context
-        self._room = asyncio.Lock()  # whose holder waits for room in the queue
         self._pending = 0
         self.failure: RecognitionError | None = None
 
@@ -177,7 +178,8 @@ class _Call:
     async def answer(self, item: pb.RecognizeStreamItem) -> pb.RecognizeStreamResponse:
         """Answers one item; whatever is wrong with it becomes its answer."""
         try:
-            answer = await self._recognize(replace(self._query, texts=[item.text]))
+            query = replace(self._query, texts=[item.text])
+            answer = await self._room.recognize(query, expiry_ns(self._context))
         except RecognitionError as error:
             return self._failed(item, error.reason, error.detail)
         except Exception:  # noqa: BLE001 - one item must not end the stream
@@ -203,20 +205,6 @@ class _Call:
         except Exception as error:  # gRPC's own have no public base
             raise CallerGone from error
         self._count(-1)
-
-    async def _recognize(self, query: RecognizeQuery) -> RecognizeAnswer:
-        expires_ns = expiry_ns(self._context)
-        try:
-            return await self._engine.recognize(query, expires_ns)
-        except QueueFull:
-            pass
-        # One item of a stream at a time asks again; the others wait behind it.
-        async with self._room:
-            while True:
-                try:
-                    return await self._engine.recognize(query, expires_ns)
-                except QueueFull as error:
-                    await asyncio.sleep(error.retry_after_s)
 
     def _failed(
         self, item: pb.RecognizeStreamItem, reason: Reason, detail: str

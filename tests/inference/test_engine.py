@@ -171,6 +171,18 @@ async def test_a_short_text_does_not_wait_for_a_long_document(
     assert ended == ["short", "document"]
 
 
+async def test_a_call_is_told_of_when_it_waits_and_is_refused_no_more(
+    engine: Engine, gate: GatedModel
+) -> None:
+    gate.gate.clear()
+    queued = asyncio.Event()
+    call = asyncio.create_task(engine.recognize(RecognizeQuery(["Paris"]), on_queued=queued.set))
+    await asyncio.wait_for(queued.wait(), 10)
+    assert not call.done()
+    gate.gate.set()
+    assert labels((await call).results[0]) == [("LOC", "Paris")]
+
+
 class SlowTokenizer(Tokenizer):
     """The tiny model's, which reads long texts when it may."""
 
