@@ -4,6 +4,9 @@ If each asked again when it liked, small items would take whatever room there is
 half of the queue to be empty would wait for as long as they come. So items that found no room stand
 in line, and those that come later stand behind them. Of a stream one item at a time is in line: a
 stream with many does not hold up one that has few.
+
+Each model has a line of its own: who waits for the part of the queue that one model may fill, or
+for a model to be loaded, holds up nobody who asks for another.
 """
 
 import asyncio
@@ -15,7 +18,7 @@ from inference.core import Priority, RecognizeAnswer, RecognizeQuery
 from inference.engine import Engine
 from inference.errors import QueueFull
 
-_Key: TypeAlias = tuple[str, str, Priority]  # model and version as they are asked for
+_Key: TypeAlias = tuple[str, Priority]  # a model, by name
 
 
 class StreamRooms:
@@ -35,7 +38,7 @@ class StreamRooms:
         Args:
             query: what its items have in common.
         """
-        key = (query.model, query.version, query.priority)
+        key = (query.model or self._engine.repository.default_model, query.priority)
         line = self._lines.setdefault(key, asyncio.Lock())
         return StreamRoom(self._engine, line)
 
