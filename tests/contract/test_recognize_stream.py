@@ -28,7 +28,7 @@ _PENDING = 8
 _QUEUE_TOKENS = 4_000
 # Some kilobytes each way, so that some 550 fill what gRPC buffers: a few megabytes.
 _BIG = "Paris " * 200 + " " * 7_000
-_MANY = 1_200
+_MANY = 800
 
 
 @pytest.fixture

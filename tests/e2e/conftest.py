@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.e2e.stack import WAIT_S, Process, serving
+from tests.e2e.stack import FEW_ITEMS, WAIT_S, Process, serving
+from tests.tiny_model import write_version
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +18,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         "INFERENCE_MAX_WAIT_MS": "0",  # nobody is put off for a slow machine
     }
     with serving(tmp_path_factory.mktemp("stack"), **settings) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """`nerve serve` with a model that costs next to nothing, for what is long."""
+    folder = tmp_path_factory.mktemp("tiny")
+    write_version(folder / "models" / "tiny" / "1")
+    settings = {
+        "INFERENCE_MODELS_DIR": str(folder / "models"),
+        "GATEWAY_STREAM_PENDING_ITEMS": str(FEW_ITEMS.gateway),
+        "INFERENCE_STREAM_PENDING_ITEMS": str(FEW_ITEMS.inference),
+    }
+    with serving(folder, **settings) as process:
         yield process
 
 

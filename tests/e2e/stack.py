@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import httpx
 import psutil
@@ -20,6 +20,16 @@ ROOT = Path(__file__).parents[2]
 _HOST = "127.0.0.1"
 # Far more than anything takes on a busy machine: a hang fails, slowness does not.
 WAIT_S = 60.0
+
+
+class StreamItems(NamedTuple):
+    """How many items of a stream each service holds."""
+
+    gateway: int
+    inference: int
+
+
+FEW_ITEMS = StreamItems(16, 8)
 
 
 @dataclass(frozen=True, slots=True)

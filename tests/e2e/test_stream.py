@@ -13,27 +13,16 @@ import pytest
 from tests.duplex import duplex
 from tests.e2e.answers import entities, found
 from tests.e2e.sentences import bank
-from tests.e2e.stack import WAIT_S, Process, answers, free_ports, serving, started, until
+from tests.e2e.stack import FEW_ITEMS, WAIT_S, Process, answers, free_ports, started, until
 
 pytestmark = pytest.mark.timeout(300)
 
 _URL = "/v1/entities:stream"
-_LINES = 5_000
-_GATEWAY_ITEMS, _INFERENCE_ITEMS = 16, 8
+_LINES = 2_000
+_WIDE_CHARS = 8_000
 _MIB = 1024 * 1024
-# What both together may grow by. All lines and answers of a stream, held, would be many times more.
-_MOST_GROWTH_BYTES = 48 * _MIB
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """Services that hold few items of a stream."""
-    with serving(
-        tmp_path_factory.mktemp("small"),
-        GATEWAY_STREAM_PENDING_ITEMS=str(_GATEWAY_ITEMS),
-        INFERENCE_STREAM_PENDING_ITEMS=str(_INFERENCE_ITEMS),
-    ) as process:
-        yield process
+# What both together may grow by, some 3 MiB as a rule: the lines of the long stream have 16 MB.
+_MOST_GROWTH_BYTES = 12 * _MIB
 
 
 def _line(number: int, text: str) -> bytes:
@@ -46,10 +35,10 @@ def _texts(count: int) -> Iterator[str]:
         yield f"{sentences[number % len(sentences)]} {number}."
 
 
-def _lines(count: int) -> Iterator[bytes]:
+def _lines(count: int, ending: str = "") -> Iterator[bytes]:
     for number, text in enumerate(_texts(count)):
         # Every hundredth cannot be answered.
-        yield _line(number, text if number % 100 else "")
+        yield _line(number, text + ending if number % 100 else "")
 
 
 def _resident_bytes(process: Process) -> int:
@@ -81,10 +70,10 @@ def _client(process: Process) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=process.ports.url, timeout=2 * WAIT_S)
 
 
-async def test_a_long_stream_is_answered_in_order_in_bounded_memory(small: Process) -> None:
+async def test_a_long_stream_is_answered_in_order_in_bounded_memory(tiny: Process) -> None:
     """Every line has its own answer or its own error."""
-    async with duplex(small.ports.gateway, _URL) as caller:
-        sending = asyncio.create_task(caller.send_all(_lines(_LINES)))
+    async with duplex(tiny.ports.gateway, _URL) as caller:
+        sending = asyncio.create_task(caller.send_all(_lines(_LINES, " " * _WIDE_CHARS)))
         await caller.head()
         before = most = 0
         number = -1
@@ -92,68 +81,68 @@ async def test_a_long_stream_is_answered_in_order_in_bounded_memory(small: Proce
             number += 1
             assert (answer["id"], answer["line"]) == (number, number + 1)
             assert ("error" in answer) == (number % 100 == 0)
-            if number % 500 == 0:
-                most = max(most, _resident_bytes(small))
+            if number % 100 == 0:
+                most = max(most, _resident_bytes(tiny))
                 before = before or most
         await sending
     assert number == _LINES - 1
     assert most - before < _MOST_GROWTH_BYTES
 
 
-async def test_a_line_gives_what_its_text_gives_alone(small: Process) -> None:
+async def test_a_line_gives_what_its_text_gives_alone(tiny: Process) -> None:
     texts = bank()
-    async with _client(small) as http:
+    async with _client(tiny) as http:
         body = b"".join(_line(number, text) for number, text in enumerate(texts))
         response = await http.post(_URL, content=body)
-    with httpx.Client(base_url=small.ports.url, timeout=WAIT_S) as alone:
+    with httpx.Client(base_url=tiny.ports.url, timeout=WAIT_S) as alone:
         for line, text in zip(response.text.splitlines(), texts, strict=True):
             answer = json.loads(line)
             assert list(map(found, answer["entities"])) == entities(alone, text)
 
 
 async def test_a_slow_reader_holds_a_bounded_number_of_items_and_slows_nobody(
-    small: Process,
+    tiny: Process,
 ) -> None:
     """He sends for as long as he can; others are answered in the meantime."""
     question = {"text": "Angela Merkel"}
-    async with _client(small) as http:
+    async with _client(tiny) as http:
         # Lines that have long answers.
         contents = (_line(number, "Angela Merkel, Seoul, " * 20) for number in count())
-        async with duplex(small.ports.gateway, _URL) as caller, asyncio.timeout(2 * WAIT_S):
+        async with duplex(tiny.ports.gateway, _URL) as caller, asyncio.timeout(2 * WAIT_S):
             sending = asyncio.create_task(caller.send_all(contents))
             seen: deque[float] = deque([0.0], maxlen=10)
-            while set(seen) != {_GATEWAY_ITEMS}:
+            while set(seen) != {FEW_ITEMS.gateway}:
                 answer = (await http.post("/v1/entities", json=question)).json()
                 assert answer["entities"][0]["text"] == "Angela Merkel"
-                gateway, inference = await _pending(small, http)
-                assert gateway <= _GATEWAY_ITEMS
-                assert inference <= _INFERENCE_ITEMS
+                gateway, inference = await _pending(tiny, http)
+                assert gateway <= FEW_ITEMS.gateway
+                assert inference <= FEW_ITEMS.inference
                 seen.append(gateway)
             assert not sending.done(), "nobody reads from the socket any more"
             sending.cancel()
-        await _until_nothing_is_pending(small, http)
+        await _until_nothing_is_pending(tiny, http)
 
 
-async def test_a_stream_that_is_cancelled_leaves_nothing_in_flight(small: Process) -> None:
-    async with _client(small) as http:
-        async with duplex(small.ports.gateway, _URL) as caller:
+async def test_a_stream_that_is_cancelled_leaves_nothing_in_flight(tiny: Process) -> None:
+    async with _client(tiny) as http:
+        async with duplex(tiny.ports.gateway, _URL) as caller:
             sending = asyncio.create_task(caller.send_all(_lines(100_000)))
             await caller.head()
             for _ in range(100):
                 await caller.line()
             sending.cancel()
-        await _until_nothing_is_pending(small, http)
-        inference = await http.get(f"http://127.0.0.1:{small.ports.metrics}/metrics")
+        await _until_nothing_is_pending(tiny, http)
+        inference = await http.get(f"http://127.0.0.1:{tiny.ports.metrics}/metrics")
         assert _gauge(inference.text, "inference_waiting_tokens") == 0
 
 
-async def test_curl_streams_from_a_pipe(small: Process, tmp_path: Path) -> None:
+async def test_curl_streams_from_a_pipe(tiny: Process, tmp_path: Path) -> None:
     """`curl -T -` asks whether to go on, sends in chunks, and writes answers as they come."""
     file = tmp_path / "lines"
     file.write_bytes(b"".join(_line(number, text) for number, text in enumerate(_texts(500))))
     with file.open("rb") as lines:
         process = await asyncio.create_subprocess_exec(
-            *("curl", "-sSN", "-T", "-", "-X", "POST", small.ports.url + _URL),
+            *("curl", "-sSN", "-T", "-", "-X", "POST", tiny.ports.url + _URL),
             stdin=lines,
             stdout=asyncio.subprocess.PIPE,
         )

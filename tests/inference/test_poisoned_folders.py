@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import onnx
 import psutil
 import pytest
+import pytest_asyncio
 from onnx import TensorProto, helper, numpy_helper
 
 from inference.catalogue import scan_model
@@ -21,7 +23,7 @@ from inference.version_state import State
 from tests.live_models import Service, WatchedLoader, write_variant
 from tests.tiny_model import LABELS, rust_tokenizer, write_manifest, write_version
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio(loop_scope="module")]
 
 _MIB = 1024 * 1024
 # Far above what a refusal leaves behind (some hundred KiB), far below any of the poisons.
@@ -31,15 +33,32 @@ _SIZE_LIMIT = 64 * _MIB
 Poison = Callable[[Path], object]
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    """A service with a good model, that tries what is new in a process of its own."""
-    write_variant(tmp_path / "models" / "good" / "1")
-    write_variant(tmp_path / "models" / "tiny" / "1")
-    rules = LoadRules(tmp_path / "models", max_bytes=_SIZE_LIMIT)
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with two good models."""
+    models = tmp_path_factory.mktemp("repository") / "models"
+    write_variant(models / "good" / "1")
+    write_variant(models / "tiny" / "1")
+    return models
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_service(models: Path) -> AsyncIterator[Service]:
+    """A service that tries what is new in a process of its own; it has to survive all of this."""
+    rules = LoadRules(models, max_bytes=_SIZE_LIMIT)
     loader = WatchedLoader(rules, Trial(rules, timeout_s=20))
     async with Service(Repository.open(loader, "", Policy())) as service:
         yield service
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def service(shared_service: Service, models: Path) -> AsyncIterator[Service]:
+    """The service, which afterwards has forgotten the second version of "tiny"."""
+    yield shared_service
+    folder = models / "tiny" / "2"
+    folder.unlink() if folder.is_symlink() else shutil.rmtree(folder)
+    await shared_service.repository.apply("tiny", scan_model(models, "tiny"))
+    assert await shared_service.ask("tiny") == ("1", "ORG")
 
 
 def _graph(*nodes: onnx.NodeProto, **initializers: np.ndarray) -> onnx.ModelProto:
@@ -223,15 +242,13 @@ _POISONS: dict[str, tuple[Poison, str]] = {
 
 @pytest.mark.parametrize("name", _POISONS)
 async def test_a_poisoned_folder_is_refused_with_its_reason(
-    service: Service, tmp_path: Path, name: str
+    service: Service, models: Path, name: str
 ) -> None:
     poison, reason = _POISONS[name]
-    folder = write_variant(tmp_path / "models" / "tiny" / "2")
+    folder = write_variant(models / "tiny" / "2")
     poison(folder)
     before = _memory()
-    applying = asyncio.create_task(
-        service.repository.apply("tiny", scan_model(tmp_path / "models", "tiny"))
-    )
+    applying = asyncio.create_task(service.repository.apply("tiny", scan_model(models, "tiny")))
     while not applying.done():
         assert await service.ask("good") == ("1", "ORG")
         await asyncio.sleep(0.01)  # what is asked without a pause takes the trial's time
@@ -252,18 +269,18 @@ def _memory() -> int:
 
 
 async def test_a_pipe_in_a_folder_is_refused_without_being_opened(
-    service: Service, tmp_path: Path
+    service: Service, models: Path
 ) -> None:
-    folder = write_variant(tmp_path / "models" / "tiny" / "2")
+    folder = write_variant(models / "tiny" / "2")
     (folder / "config.json").unlink()
     os.mkfifo(folder / "config.json")
-    await service.repository.apply("tiny", scan_model(tmp_path / "models", "tiny"))
+    await service.repository.apply("tiny", scan_model(models, "tiny"))
     (state,) = [s for s in service.repository.versions if s.version == "2"]
     assert state.detail == "config.json: not a file"
 
 
-async def test_weights_in_a_file_of_the_folder_are_served(service: Service, tmp_path: Path) -> None:
-    folder = write_variant(tmp_path / "models" / "tiny" / "2", "LOC")
+async def test_weights_in_a_file_of_the_folder_are_served(service: Service, models: Path) -> None:
+    folder = write_variant(models / "tiny" / "2", "LOC")
     model = onnx.load(folder / "model.onnx")
     # The library writes only tensors of some size to a file of their own.
     onnx.save(
@@ -271,5 +288,5 @@ async def test_weights_in_a_file_of_the_folder_are_served(service: Service, tmp_
         size_threshold=0,
     )  # fmt: skip
     assert (folder / "model.onnx_data").stat().st_size
-    await service.repository.apply("tiny", scan_model(tmp_path / "models", "tiny"))
+    await service.repository.apply("tiny", scan_model(models, "tiny"))
     assert await service.ask("tiny") == ("2", "LOC")
