@@ -39,11 +39,21 @@ def main() -> None:
         sys.exit(_EXIT_USAGE)
     logs.configure(settings.log_level)
     signal.signal(signal.SIGTERM, _end_at_once)
+    _spare_collector()
     try:
         uvloop.run(_serve(settings))
     except (ModelInvalid, PortTaken, CredentialInvalid, TracingInvalid) as error:
         _log.error("inference_cannot_start", detail=str(error))
         sys.exit(_EXIT_FAILURE)
+
+
+def _spare_collector() -> None:
+    """Takes what was imported out of the garbage collector's rounds, but no model: those go again.
+
+    With it a full round takes 40 ms or more, in which nobody is answered.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _end_at_once(number: int, _: FrameType | None) -> None:

@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line; None: the process's own.
 
     Returns:
-        The exit status: 0; 1 after a message on standard error; 130 after Ctrl-C.
+        The exit status, of `training.dispatch.run`.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     words = sys.argv[1:] if arguments is None else arguments

@@ -1,6 +1,7 @@
 """Runs the commands of `python -m training`: all that its arguments alone do not need."""
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -39,8 +40,9 @@ from training.study import SearchRefused
 from training.tracking import TrackingFailed, open_store
 from training.training_state import StateInvalid
 
-# What a shell gives a process that Ctrl-C ended.
+# What a shell gives a process that Ctrl-C ended, and one that wrote what nobody reads.
 _STOPPED_STATUS = 130
+_UNREAD_STATUS = 141
 # What a person can put right; anything else is a bug and shows where.
 _EXPECTED = (
     AnswersInvalid,
@@ -72,10 +74,12 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
         words: that they were read from.
 
     Returns:
-        The exit status: 0; 1 after a message on standard error; 130 after Ctrl-C.
+        The exit status: 0; 1 after a message on standard error; 130 after Ctrl-C; 141 when
+        whoever read standard output has gone, as `head` does.
     """
     try:
         _run(options)
+        sys.stdout.flush()  # here, where it may fail, rather than at the end of the process
     except TrainingInterrupted as stopped:
         print(f"stopped: {stopped}", file=sys.stderr)
         if hasattr(options, "resume") and getattr(options, "state_steps", True):
@@ -84,6 +88,11 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
         return _STOPPED_STATUS
     except KeyboardInterrupt:
         return _STOPPED_STATUS
+    except BrokenPipeError:
+        # What is still to be written goes nowhere.
+        # https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNREAD_STATUS
     except _EXPECTED as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

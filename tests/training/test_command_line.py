@@ -1,7 +1,9 @@
 """The whole chain on a tiny encoder, as a person runs it."""
 
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -155,3 +157,20 @@ def test_nothing_is_done_in_no_thread_or_process(
         main(words.split())
     assert caught.value.code == 2
     assert "0: at least 1" in capsys.readouterr().err
+
+
+def test_a_reader_who_has_gone_ends_a_command_without_a_traceback(
+    data: Path,
+    encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As in `python -m training evaluate … | head -1`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = ["passages", "--data", str(data), "--encoder", str(encoder)]
+    with open(writer, "w", encoding="utf-8") as unread:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr(sys, "stdout", unread)
+        assert main([*command, "--into", str(tmp_path / "passages")]) == 141
+    assert capsys.readouterr().err == ""
