@@ -23,7 +23,7 @@ serve: $(SERVE)/.installed-$(LOCK) ## start both services on the shipped model (
 	@$(SERVE)/bin/python -m nerve serve
 
 # Many tests wait more than they work; those of one file share their servers.
-AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
+AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
 
 test: $(DEV)/.installed $(CLIENTS)/.installed tools ## run every test that this machine can run
 	$(RUN) -m pytest $(AT_ONCE)

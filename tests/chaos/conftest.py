@@ -2,7 +2,6 @@
 
 import resource
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -33,9 +32,10 @@ def connections(is_long: bool) -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Replicas and gateways in processes of their own, none of which runs yet."""
-    write_version(tmp_path / "models" / "tiny" / "1")
-    with Fleet(tmp_path, replicas=2, gateways=2) as fleet:
+    folder = tmp_path_factory.mktemp("fleet")
+    write_version(folder / "models" / "tiny" / "1")
+    with Fleet(folder, replicas=2, gateways=2) as fleet:
         yield fleet

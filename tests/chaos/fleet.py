@@ -24,7 +24,7 @@ async def wait_until(condition: Callable[[], bool]) -> None:
     """Waits until something holds; fails when it does not."""
     async with asyncio.timeout(WAIT_S):
         while not condition():  # noqa: ASYNC110 - it lies in another process
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
 
 
 class Member:

@@ -25,6 +25,10 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self.port = 0
+        self.mend()
+
+    def mend(self) -> None:
+        """Hands everything on again, at once."""
         self.delay_s = 0.0
         self.bytes_per_s: float | None = None
         self.swallows = False

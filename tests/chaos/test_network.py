@@ -3,24 +3,33 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.chaos.callers import Count, calling
 from tests.chaos.fleet import Fleet, Member
 from tests.chaos.proxy import Proxy
 from tests.e2e.stack import free_ports
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 
 _HOST = "127.0.0.1"
 _CUTS_SHORT, _CUTS_LONG = 10, 100
 
 
 @dataclass(frozen=True, slots=True)
+class _Network:
+    """A gateway whose way to each of two replicas leads through a proxy."""
+
+    one: Proxy
+    other: Proxy
+    gateway: Member
+
+
+@dataclass(frozen=True, slots=True)
 class _Path:
-    """A gateway whose way to each of two replicas leads through a proxy, and its callers."""
+    """The two ways, and the gateway's callers."""
 
     one: Proxy
     other: Proxy
@@ -32,22 +41,32 @@ class _Path:
         return dict(self.count.failed), self.count.cut, self.count.lost
 
 
-@pytest.fixture
-async def path(fleet: Fleet, tmp_path: Path) -> AsyncIterator[_Path]:
-    """Everything runs, and callers ask."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def network(
+    fleet: Fleet, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[_Network]:
+    """Everything runs."""
     one, other = fleet.replicas
     async with (
         Proxy(_HOST, one.ports.inference) as to_one,
         Proxy(_HOST, other.ports.inference) as to_other,
     ):
-        target = fleet.target([f"{_HOST}:{proxy.port}" for proxy in (to_one, to_other)])
-        gateway = Member("gateway", tmp_path / "gateway", free_ports(), target)
+        target = Fleet.target([f"{_HOST}:{proxy.port}" for proxy in (to_one, to_other)])
+        gateway = Member("gateway", tmp_path_factory.mktemp("gateway"), free_ports(), target)
         try:
             await asyncio.gather(one.start(), other.start(), gateway.start())
-            async with calling([gateway.ports.url]) as count:
-                yield _Path(to_one, to_other, count)
+            yield _Network(to_one, to_other, gateway)
         finally:
             gateway.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def path(network: _Network) -> AsyncIterator[_Path]:
+    """Callers ask; afterwards the network is whole again."""
+    async with calling([network.gateway.ports.url]) as count:
+        yield _Path(network.one, network.other, count)
+        for proxy in (network.one, network.other):
+            proxy.mend()
 
 
 async def test_connections_that_are_cut_cost_no_request(path: _Path, is_long: bool) -> None:

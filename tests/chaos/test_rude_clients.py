@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 import grpc
 import pytest
+import pytest_asyncio
 
 from tests.chaos.callers import Count, calling
-from tests.chaos.fleet import Fleet
+from tests.chaos.fleet import Fleet, Member
 from tests.chaos.rude import http1_garbage, http2_garbage, idle_connections, send_garbage
 from tests.e2e.crowd import crowd
 from tests.e2e.stack import WAIT_S
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 
 _ROUNDS_SHORT, _ROUNDS_LONG = 2, 20
 _HEAD = (
@@ -28,7 +29,6 @@ _HEAD = (
 class _Pair:
     """One of each service, and callers who behave."""
 
-    fleet: Fleet
     count: Count
     rest_port: int
     grpc_port: int
@@ -39,13 +39,20 @@ class _Pair:
         return dict(self.count.failed), self.count.cut, self.count.lost
 
 
-@pytest.fixture
-async def pair(fleet: Fleet) -> AsyncIterator[_Pair]:
-    """Everything runs, and callers ask; nobody of them may lose anything."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services(fleet: Fleet) -> tuple[Member, Member]:
+    """One of each service; whatever is sent to them, they go on."""
     gateway, replica = fleet.gateways[0], fleet.replicas[0]
     await asyncio.gather(gateway.start(), replica.start())
+    return gateway, replica
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def pair(services: tuple[Member, Member]) -> AsyncIterator[_Pair]:
+    """Callers ask; nobody of them may lose anything."""
+    gateway, replica = services
     async with calling([gateway.ports.url]) as count:
-        yield _Pair(fleet, count, gateway.ports.gateway, replica.ports.inference)
+        yield _Pair(count, gateway.ports.gateway, replica.ports.inference)
 
 
 async def test_garbage_on_both_ports_costs_nobody_else_anything(pair: _Pair, is_long: bool) -> None:
@@ -104,13 +111,14 @@ async def test_callers_that_flood_and_leave_cost_nobody_else_anything(
     assert pair.lost == ({}, 0, 0)
 
 
-async def test_more_than_can_be_answered_is_put_off_and_then_all_is_as_before(fleet: Fleet) -> None:
+async def test_more_than_can_be_answered_is_put_off_and_then_all_is_as_before(
+    services: tuple[Member, Member],
+) -> None:
     """Every answer is 200, or 429 that says when to come back; afterwards it is 200 alone."""
-    gateway, replica = fleet.gateways[0], fleet.replicas[0]
-    await asyncio.gather(gateway.start(), replica.start())
+    gateway, _ = services
     text = "angela merkel visited seoul . " * 300
     async with crowd(gateway.ports.url, 300, WAIT_S) as callers:
-        burst = [callers.post(n, "/v1/entities", {"text": text}) for n in range(600)]
+        burst = [callers.post(n, "/v1/entities", {"text": text}) for n in range(300)]
         answers = await asyncio.gather(*burst)
         after = await callers.post(0, "/v1/entities", {"text": "seoul"})
     assert {answer.status_code for answer in answers} <= {200, 429}

@@ -11,13 +11,8 @@ from tests.tiny_model import write_version
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """`nerve serve` with the shipped model; it measures how to share the cores, as it ships."""
-    settings = {
-        "INFERENCE_WORKERS": "0",
-        "INFERENCE_THREADS_PER_WORKER": "0",
-        "INFERENCE_MAX_WAIT_MS": "0",  # nobody is put off for a slow machine
-    }
-    with serving(tmp_path_factory.mktemp("stack"), **settings) as process:
+    """`nerve serve` with the shipped model; nobody is put off for a slow machine."""
+    with serving(tmp_path_factory.mktemp("stack"), INFERENCE_MAX_WAIT_MS="0") as process:
         yield process
 
 

@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 
+from tests.plain_http import NO_TLS
+
 # A pool looks at all of its connections whenever one changes: with a thousand in one, httpx works
 # for longer than the services do.
 _POOL = 50
@@ -50,7 +52,11 @@ async def crowd(url: str, callers: int, timeout_s: float) -> AsyncIterator[Crowd
             [
                 await open_.enter_async_context(
                     httpx.AsyncClient(
-                        base_url=url, timeout=timeout_s, limits=limits, trust_env=False
+                        base_url=url,
+                        timeout=timeout_s,
+                        limits=limits,
+                        trust_env=False,
+                        verify=NO_TLS,
                     )
                 )
                 for _ in range(0, callers, _POOL)

@@ -14,12 +14,16 @@ from typing import BinaryIO, NamedTuple
 import httpx
 import psutil
 
+from tests.plain_http import NO_TLS
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 _HOST = "127.0.0.1"
 # Far more than anything takes on a busy machine: a hang fails, slowness does not.
 WAIT_S = 60.0
+
+# How the cores are shared: measuring it takes nearly half of a start.
+SPLIT = {"INFERENCE_WORKERS": "2", "INFERENCE_THREADS_PER_WORKER": "1"}
 
 
 class StreamItems(NamedTuple):
@@ -60,9 +64,7 @@ class Ports:
             "INFERENCE_METRICS_PORT": str(self.metrics),
             # A slow machine must not turn an answer into a 504.
             "GATEWAY_REQUEST_TIMEOUT_MS": "120000",
-            # Measuring it takes nearly half of a start; `stack` leaves it to the service.
-            "INFERENCE_WORKERS": "2",
-            "INFERENCE_THREADS_PER_WORKER": "1",
+            **SPLIT,
             **more,
         }
 
@@ -111,13 +113,13 @@ def until(condition: Callable[[], bool], process: Process | None = None) -> None
         assert time.monotonic() < end, "waited in vain"
         if process is not None and process.process.poll() is not None:
             raise AssertionError(process.said())
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def answers(url: str, status: int = 200) -> bool:
     """Whether a GET is answered with this status."""
     try:
-        return httpx.get(url, timeout=5).status_code == status
+        return httpx.get(url, timeout=5, verify=NO_TLS).status_code == status
     except httpx.TransportError:
         return False
 

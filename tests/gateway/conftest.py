@@ -15,6 +15,7 @@ from gateway.settings import GatewaySettings
 from telemetry.tracing import Tracer
 from tests.clock import Clock
 from tests.gateway.scripted_inference import ScriptedInference
+from tests.plain_http import NO_TLS
 
 
 class _Server(uvicorn.Server):
@@ -43,7 +44,7 @@ async def _serve(
         url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(
-            base_url=url, trust_env=False, timeout=30, limits=limits, verify=tls or True
+            base_url=url, trust_env=False, timeout=30, limits=limits, verify=tls or NO_TLS
         ) as client:
             yield client
         server.should_exit = True

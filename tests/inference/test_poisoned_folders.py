@@ -251,7 +251,7 @@ async def test_a_poisoned_folder_is_refused_with_its_reason(
     applying = asyncio.create_task(service.repository.apply("tiny", scan_model(models, "tiny")))
     while not applying.done():
         assert await service.ask("good") == ("1", "ORG")
-        await asyncio.sleep(0.01)  # what is asked without a pause takes the trial's time
+        await asyncio.sleep(0.05)  # what is asked without a pause takes the trial's time
     await applying
     states = {s.version: s for s in service.repository.versions if s.name == "tiny"}
     assert states["2"].standing is State.FAILED
