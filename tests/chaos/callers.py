@@ -15,7 +15,7 @@ from tests.plain_http import NO_TLS
 _CALLERS = 8
 # A person's pace rather than a flood: what is lost is to be seen, not what is fast, and whatever
 # starts beside them needs the processor.
-_PAUSE_S = 0.08
+_PAUSE_S = 0.15
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Count:
     cut: int = 0
     lost: int = 0
 
-    async def more(self, requests: int = 50) -> None:
+    async def more(self, requests: int = 25) -> None:
         """Waits until so many more were answered."""
         wanted = self.answered + requests
         async with asyncio.timeout(WAIT_S):
