@@ -7,7 +7,6 @@ protobuf and the answer; not the HTTP parser, not gRPC.
 
 import argparse
 import asyncio
-import gc
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ from gateway.app import create_app
 from gateway.client import InferenceClient
 from gateway.settings import GatewaySettings
 from protos.ner.v1 import entity_recognizer_pb2 as pb
-from telemetry import logs
+from telemetry import garbage, logs
 
 _BODY: Final = b'{"text": "Angela Merkel visited Seoul because the train from Paris was late."}'
 _ENTITIES: Final = pb.Entities(
@@ -80,8 +79,7 @@ async def _least_us(settings: GatewaySettings, key: bytes = b"") -> float:
             for _ in range(_REQUESTS_EACH):
                 await asyncio.create_task(_request(app, key))
 
-        gc.collect()
-        gc.freeze()
+        garbage.set_apart()
         for _ in range(_RUNS):
             began_s = time.process_time()
             await asyncio.gather(*(caller() for _ in range(_CALLERS)))

@@ -4,7 +4,6 @@ It writes lines of JSON: {"event": "begin"} and {"event": "end"} at the ends of 
 counts, so that whoever started it can read the servers' counters then, and the result at last.
 """
 
-import gc
 import json
 import sys
 import time
@@ -17,6 +16,7 @@ from benchmarks.protocol import Call
 from benchmarks.recorder import Recorder
 from benchmarks.schedule import ClosedLoop, OpenLoop, Schedule, poisson_arrivals
 from benchmarks.ways import Codec, codec
+from telemetry import garbage
 
 _NS_PER_S = 1_000_000_000
 _PATIENCE_S = 30.0
@@ -30,9 +30,7 @@ def main() -> None:
     calls = _calls(plan, ways)
     recorder = Recorder()
     cpu_ns: list[int] = []
-    # What was made so far stays: the collector need not look at it again and again.
-    gc.collect()
-    gc.freeze()
+    garbage.set_apart()
 
     def mark(event: str) -> None:
         cpu_ns.append(time.process_time_ns())

@@ -16,7 +16,7 @@ from inference.metrics import Metrics
 from inference.model_supply import supply_of
 from inference.server import PortTaken, Server
 from inference.settings import Settings, SettingsInvalid, read_settings
-from telemetry import logs
+from telemetry import garbage, logs
 from telemetry.exposition import MetricsServer
 from telemetry.tracing import Tracer, TracingInvalid
 from telemetry.usage import refuse_arguments
@@ -39,21 +39,12 @@ def main() -> None:
         sys.exit(_EXIT_USAGE)
     logs.configure(settings.log_level)
     signal.signal(signal.SIGTERM, _end_at_once)
-    _spare_collector()
+    garbage.set_apart()  # what was imported, but no model: those go again
     try:
         uvloop.run(_serve(settings))
     except (ModelInvalid, PortTaken, CredentialInvalid, TracingInvalid) as error:
         _log.error("inference_cannot_start", detail=str(error))
         sys.exit(_EXIT_FAILURE)
-
-
-def _spare_collector() -> None:
-    """Takes what was imported out of the garbage collector's rounds, but no model: those go again.
-
-    With it a full round takes 40 ms or more, in which nobody is answered.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _end_at_once(number: int, _: FrameType | None) -> None:

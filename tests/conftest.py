@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from telemetry import garbage
+
 # The default has to fit into every run of the tests; `--hypothesis-profile=long`, as `make fuzz`
 # has it, into a coffee break.
 settings.register_profile("long", max_examples=5_000, deadline=None)
@@ -52,8 +54,7 @@ def pytest_collection_finish() -> None:
 
     With PyTorch and all tests that takes half a second, and some tests collect after each step.
     """
-    gc.collect()
-    gc.freeze()
+    garbage.set_apart()
     gc.enable()
 
 

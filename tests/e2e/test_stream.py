@@ -128,7 +128,7 @@ async def test_a_slow_reader_holds_a_bounded_number_of_items_and_slows_nobody(
 async def test_a_stream_that_is_cancelled_leaves_nothing_in_flight(tiny: Process) -> None:
     async with _client(tiny) as http:
         async with duplex(tiny.ports.gateway, _URL) as caller:
-            sending = asyncio.create_task(caller.send_all(_lines(5_000)))
+            sending = asyncio.create_task(caller.send_all(_lines(100_000)))
             await caller.head()
             for _ in range(100):
                 await caller.line()

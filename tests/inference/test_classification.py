@@ -116,7 +116,7 @@ async def test_a_text_that_the_model_takes_is_one_sequence(
     await _assert_the_same(engine, pipeline, [text], aggregation, ignored=frozenset())
 
 
-@pytest.mark.parametrize("stride", [0, 1, 128, 400])
+@pytest.mark.parametrize("stride", [0, 1, 50, 128, 400])
 @pytest.mark.parametrize("aggregation", [one for one in _STRATEGIES if one is not Aggregation.NONE])
 async def test_a_stride_reads_a_long_text_in_the_pipelines_chunks(
     engine: Engine, pipeline: TokenClassificationPipeline, aggregation: Aggregation, stride: int

@@ -56,7 +56,10 @@ async def service(shared_service: Service, models: Path) -> AsyncIterator[Servic
     """The service, which afterwards has forgotten the second version of "tiny"."""
     yield shared_service
     folder = models / "tiny" / "2"
-    folder.unlink() if folder.is_symlink() else shutil.rmtree(folder)
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)
     await shared_service.repository.apply("tiny", scan_model(models, "tiny"))
     assert await shared_service.ask("tiny") == ("1", "ORG")
 
