@@ -22,18 +22,19 @@ help: ## list the targets
 serve: $(SERVE)/.installed-$(LOCK) ## start both services on the shipped model (GATEWAY_PORT, INFERENCE_PORT)
 	@$(SERVE)/bin/python -m nerve serve
 
-# Many tests wait more than they work; those of one file share their servers.
-AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
+# Many tests wait more than they work; those of one file share their servers. Bytecode is kept: some
+# hundred processes load the same modules.
+TESTS := PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test: $(DEV)/.installed $(CLIENTS)/.installed tools ## run every test that this machine can run
-	$(RUN) -m pytest $(AT_ONCE)
+	$(TESTS)
 
 check: $(DEV)/.installed $(CLIENTS)/.installed protos-check tools ## what CI runs: format, lint, types, imports, protos, tests
 	$(RUN) -m ruff format --check $(SOURCES)
 	$(RUN) -m ruff check $(SOURCES)
 	$(RUN) -m mypy
 	$(DEV)/bin/lint-imports
-	$(RUN) -m pytest $(AT_ONCE)
+	$(TESTS)
 
 bench: $(DEV)/.installed ## measure the services against the in-process ceiling (ARGS: options)
 	$(RUN) -m benchmarks $(ARGS)

@@ -1,7 +1,8 @@
-"""`config.json` of a version folder: labels, and how long a text the model can read.
+"""`config.json` of a version folder: labels, how long a text the model can read, what words are.
 
 Source: the configuration classes of Hugging Face's transformers; a token classifier writes its
-labels as `id2label` and its positions as `max_position_embeddings`.
+labels as `id2label` and its positions as `max_position_embeddings`. `joined_words` is our own, and
+missing in what others export.
 """
 
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ class ModelConfig:
 
     labels: tuple[str, ...]  # by id
     max_tokens: int  # longest window, special tokens included
+    joined_words: bool  # a sign within a word ends none (inference.words)
 
 
 def parse(content: Mapping[str, Any]) -> ModelConfig:
@@ -43,7 +45,7 @@ def parse(content: Mapping[str, Any]) -> ModelConfig:
     Raises:
         ModelInvalid: it lacks what serving needs, or holds values that no model has.
     """
-    return ModelConfig(_labels(content), _max_tokens(content))
+    return ModelConfig(_labels(content), _max_tokens(content), _joined_words(content))
 
 
 def _labels(content: Mapping[str, Any]) -> tuple[str, ...]:
@@ -58,6 +60,13 @@ def _labels(content: Mapping[str, Any]) -> tuple[str, ...]:
     if not all(isinstance(label, str) and len(label) <= _MAX_LABEL_CHARS for label in labels):
         raise ModelInvalid(f"{FILE_NAME}: id2label must map 0, 1, … to labels")
     return tuple(str(label) for label in labels)
+
+
+def _joined_words(content: Mapping[str, Any]) -> bool:
+    joined = content.get("joined_words", False)
+    if not isinstance(joined, bool):
+        raise ModelInvalid(f"{FILE_NAME}: joined_words must be true or false")
+    return joined
 
 
 def _max_tokens(content: Mapping[str, Any]) -> int:

@@ -31,10 +31,16 @@ class Tokenizer:
         tokenizer: becomes this object's own; padding and truncation are switched off.
         window_tokens: most tokens in a window, special tokens included.
         model_tokens: most tokens that the model takes, special tokens included; none: a window.
+        joined_words: whether a sign within a word ends none (`inference.words`).
     """
 
     def __init__(
-        self, tokenizer: RustTokenizer, window_tokens: int, model_tokens: int | None = None
+        self,
+        tokenizer: RustTokenizer,
+        window_tokens: int,
+        model_tokens: int | None = None,
+        *,
+        joined_words: bool = False,
     ) -> None:
         tokenizer.no_padding()
         tokenizer.no_truncation()
@@ -44,18 +50,27 @@ class Tokenizer:
         self._prefix, self._suffix = _special_ids(tokenizer)
         self.window_tokens = window_tokens
         self.model_tokens = model_tokens or window_tokens
+        self.joined_words = joined_words
         self._capacity = window_tokens - len(self._prefix) - len(self._suffix)
         if self._capacity < 1:
             raise ModelInvalid(f"a window of {window_tokens} tokens leaves no room for text")
 
     @classmethod
-    def load(cls, path: Path, window_tokens: int, model_tokens: int | None = None) -> Self:
+    def load(
+        cls,
+        path: Path,
+        window_tokens: int,
+        model_tokens: int | None = None,
+        *,
+        joined_words: bool = False,
+    ) -> Self:
         """Reads a Hugging Face `tokenizer.json`.
 
         Args:
             path: the file.
             window_tokens: most tokens in a window, special tokens included.
             model_tokens: most tokens that the model takes, special tokens included; none: a window.
+            joined_words: whether a sign within a word ends none (`inference.words`).
 
         Raises:
             ModelInvalid: the file is missing or not a tokenizer.
@@ -66,7 +81,7 @@ class Tokenizer:
             raise ModelInvalid(f"{path.name}: {error.strerror}") from error
         except Exception as error:  # the Rust binding raises a bare Exception
             raise ModelInvalid(f"{path.name}: not a tokenizer: {error}") from error
-        return cls(tokenizer, window_tokens, model_tokens)
+        return cls(tokenizer, window_tokens, model_tokens, joined_words=joined_words)
 
     @property
     def rust(self) -> RustTokenizer:
@@ -106,7 +121,8 @@ class Tokenizer:
             )
         ]
         anew = _tokens_at(line_starts(text), spans)
-        return TokenizedText(text, spans, word_starts(text, spans, words), windows, anew)
+        starts = word_starts(text, spans, words, joined=self.joined_words)
+        return TokenizedText(text, spans, starts, windows, anew)
 
     def _window(self, ids: list[int], one: Cut) -> Window:
         shift = len(self._prefix) - one.start

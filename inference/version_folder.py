@@ -82,16 +82,21 @@ def load(folder: Path, rules: LoadRules) -> Model:
     onnx = onnx_file.find(listing)
     onnx_file.check(folder, onnx, listing)
     decoder = Decoder(config.labels)
-    tokenizer = _tokenizer(folder / _TOKENIZER, rules.window_tokens, config.max_tokens)
+    tokenizer = _tokenizer(folder / _TOKENIZER, rules.window_tokens, config)
     session = Session.load(folder / onnx, rules.threads, len(config.labels))
     model = Model(folder.parent.name, folder.name, tokenizer, session, decoder)
     _warm_up(model)
     return model
 
 
-def _tokenizer(path: Path, window_tokens: int, model_tokens: int) -> Tokenizer:
+def _tokenizer(path: Path, window_tokens: int, config: model_config.ModelConfig) -> Tokenizer:
     try:
-        tokenizer = Tokenizer.load(path, min(window_tokens, model_tokens), model_tokens)
+        tokenizer = Tokenizer.load(
+            path,
+            min(window_tokens, config.max_tokens),
+            config.max_tokens,
+            joined_words=config.joined_words,
+        )
         for text in _WARM_UP_TEXTS:
             tokenizer.tokenize(text)
     except ModelInvalid:

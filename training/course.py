@@ -28,7 +28,7 @@ from training.data import LABELS, Corpus, DataInvalid
 from training.early_stopping import BestEpoch
 from training.evaluation import evaluate
 from training.learner import Learner, new_learner
-from training.network import Network, TorchScorer, check_length
+from training.network import Network, TorchScorer, check_length, joins_words
 from training.recipe import Recipe
 from training.recognition import WINDOW_TOKENS, Recognizer
 from training.run import Run, TrainingInterrupted
@@ -40,6 +40,7 @@ from training.training_state import (
     restore_random_state,
     write_state,
 )
+from training.word_borders import word_borders
 
 _log = logging.getLogger(__name__)
 
@@ -214,6 +215,7 @@ def new_course(
         raise AnswersInvalid(
             "--features-share: there are no features in --answers: ask a teacher with --features"
         )
+    _settle_words(beginning.network, corpora)
     steps = sum(count_batches(corpora, recipe, epoch) for epoch in range(1, recipe.epochs + 1))
     learner = new_learner(beginning.network, recipe, steps)
     if learner.teachers and learner.teachers.vocabulary != vocabulary_of(beginning.tokenizer):
@@ -240,6 +242,15 @@ def new_course(
     )
 
 
+def _settle_words(network: Network, corpora: Sequence[Corpus]) -> None:
+    """Tells a network what words its annotators saw; what says nothing leaves it as it was."""
+    borders = word_borders(corpora)
+    if borders.joined is not None:
+        network.config.joined_words = borders.joined
+    ends = "ends none" if joins_words(network) else "ends it"
+    _log.info("%s: such a sign %s", borders, ends)
+
+
 def _check_taught(recipe: Recipe, corpora: Sequence[Corpus]) -> None:
     bare = [corpus for corpus in corpora if corpus.source.is_bare_text]
     if bare and not recipe.teachers and not recipe.answers:
@@ -258,7 +269,7 @@ def _check_taught(recipe: Recipe, corpora: Sequence[Corpus]) -> None:
 
 def _dev_metrics(network: Network, tokenizer: Tokenizer, dev: Sequence[Corpus]) -> dict[str, float]:
     recognizer = Recognizer(
-        ServingTokenizer(_serving(tokenizer), WINDOW_TOKENS),
+        ServingTokenizer(_serving(tokenizer), WINDOW_TOKENS, joined_words=joins_words(network)),
         TorchScorer(network),
         Decoder(LABELS),
     )

@@ -180,6 +180,11 @@ def pretrained(folder: Path, **settings: Any) -> Network:
     return network
 
 
+def joins_words(network: Network) -> bool:
+    """Whether a sign within a word ends none, as its `config.json` says (`inference.words`)."""
+    return bool(getattr(network.config, "joined_words", False))
+
+
 def keep_rows(network: Network, rows: Sequence[int]) -> None:
     """Leaves only some of the plain word embeddings.
 

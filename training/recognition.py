@@ -1,6 +1,5 @@
 """The entities of many texts, found in process with the code that serves."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from inference import model_config
 from inference.core import Entity, TokenizedText
 from inference.decoding import Decoder
-from inference.errors import ModelInvalid
+from inference.json_file import read_object
 from inference.runtime import Session
 from inference.settings import Settings
 from inference.tokenization import Tokenizer
@@ -90,11 +90,13 @@ def load_recognizer(model: Path, window_tokens: int, threads: int) -> Recognizer
     Raises:
         ModelInvalid: a file is missing or wrong.
     """
-    labels = _labels(model.with_name("config.json"))
+    config = model_config.parse(read_object(model.with_name(model_config.FILE_NAME)))
     return Recognizer(
-        Tokenizer.load(model.with_name("tokenizer.json"), window_tokens),
-        Session.load(model, threads, len(labels)),
-        Decoder(labels),
+        Tokenizer.load(
+            model.with_name("tokenizer.json"), window_tokens, joined_words=config.joined_words
+        ),
+        Session.load(model, threads, len(config.labels)),
+        Decoder(config.labels),
     )
 
 
@@ -117,11 +119,3 @@ def pad(rows: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[n
 
 def _chunks(order: Sequence[int], size: int) -> Iterable[Sequence[int]]:
     return (order[i : i + size] for i in range(0, len(order), size))
-
-
-def _labels(config: Path) -> list[str]:
-    try:
-        id2label: dict[str, str] = json.loads(config.read_text("utf-8"))["id2label"]
-        return [id2label[str(i)] for i in range(len(id2label))]
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelInvalid(f"{config}: no labels: {error}") from error

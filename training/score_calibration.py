@@ -25,7 +25,7 @@ from training.calibration import ScoredEntity, scored_entities
 from training.checkpoint import TOKENIZER_FILE, adjust_classifier, load_cased, load_record
 from training.data import LABELS, Corpus
 from training.evaluation import evaluate, find
-from training.network import TorchScorer
+from training.network import TorchScorer, joins_words
 from training.recognition import WINDOW_TOKENS, Recognizer, Scorer
 
 # Below 1 a network would be less sure than it is right: no fine-tuned one is, by much.
@@ -97,9 +97,10 @@ def calibrate(folder: Path, corpora: Sequence[Corpus]) -> Calibration:
     present = Calibration(record.outside_shift, record.temperature)
     if present != Calibration(0.0, 1.0) or not corpora:
         return present
+    network = load_cased(folder)
     recognizer = Recognizer(
-        Tokenizer.load(folder / TOKENIZER_FILE, WINDOW_TOKENS),
-        TorchScorer(load_cased(folder)),
+        Tokenizer.load(folder / TOKENIZER_FILE, WINDOW_TOKENS, joined_words=joins_words(network)),
+        TorchScorer(network),
         Decoder(LABELS),
     )
     found = best_calibration(recognizer, corpora)

@@ -24,6 +24,7 @@ from inference.tokenization import Tokenizer
 from training.checkpoint import load_record, load_tokenizer
 from training.data import ENTITY_TYPES, LABELS, Corpus, DataInvalid, Span
 from training.distillation import Teachers
+from training.network import joins_words
 from training.recognition import WINDOW_TOKENS, Recognizer
 from training.set_file import SET_FILE
 from training.written_set import OPEN_LABEL, Sentence, write_split
@@ -93,9 +94,14 @@ def write_silver(
                 f"{folder}: a set that no teachers have labelled stands there, and would be"
                 " written over: name another folder with --into"
             )
+    teachers = Teachers.load(folders, torch.device(device), bfloat16=bfloat16)
     recognizer = Recognizer(
-        Tokenizer(load_tokenizer(Path(folders[0])), WINDOW_TOKENS),
-        TeachersScorer(Teachers.load(folders, torch.device(device), bfloat16=bfloat16)),
+        Tokenizer(
+            load_tokenizer(Path(folders[0])),
+            WINDOW_TOKENS,
+            joined_words=joins_words(teachers.networks[0]),
+        ),
+        TeachersScorer(teachers),
         Decoder(LABELS),
     )
     by = {"teachers": [load_record(Path(folder)).command for folder in folders], "sure": sure}

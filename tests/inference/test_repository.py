@@ -124,6 +124,14 @@ def test_the_file_name_of_an_optimum_export_is_found(repository_folder: Path) ->
         ({"max_position_embeddings": 512}, "config.json: id2label is missing"),
         ({"id2label": {"1": "O"}}, "config.json: id2label must map 0, 1,"),
         ({"id2label": dict(enumerate(LABELS))}, "config.json: max_position_embeddings is missing"),
+        (
+            {
+                "id2label": dict(enumerate(LABELS)),
+                "max_position_embeddings": 512,
+                "joined_words": 1,
+            },
+            "config.json: joined_words must be true or false",
+        ),
     ],
 )
 def test_a_config_without_what_serving_needs_is_refused(
@@ -132,6 +140,18 @@ def test_a_config_without_what_serving_needs_is_refused(
     folder = write_version(repository_folder / "tiny" / "2")
     (folder / "config.json").write_text(json.dumps(config))
     assert refusal(repository_folder).startswith(message)
+
+
+def test_a_configuration_may_say_that_a_sign_within_ends_no_word(repository_folder: Path) -> None:
+    folder = write_version(repository_folder / "tiny" / "2")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"joined_words": True}))
+    repository = load(repository_folder)
+    starts = {
+        version: repository.get("tiny", version).tokenizer.tokenize("Paris-a").word_starts
+        for version in "12"
+    }
+    assert starts == {"1": [0, 1, 2], "2": [0]}
 
 
 def test_a_model_with_another_number_of_labels_is_refused(repository_folder: Path) -> None:

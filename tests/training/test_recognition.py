@@ -13,6 +13,7 @@ from inference.core import Entity
 from inference.decoding import Decoder
 from inference.errors import ModelInvalid
 from inference.tokenization import Tokenizer
+from tests.tiny_model import write_version
 from training.batch_independence import Independence, measure_independence, sample_texts
 from training.data import LABELS, Corpus, Example, SourceSet, Span
 from training.document_agreement import document_of, measure_agreement
@@ -134,8 +135,17 @@ def test_a_document_is_the_first_sentences_that_hold_the_words() -> None:
 
 
 def test_a_model_without_labels_beside_it_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelInvalid, match=r"config\.json: no labels"):
+    with pytest.raises(ModelInvalid, match=r"config\.json: No such file"):
         load_recognizer(tmp_path / "model.onnx", 64, 1)
     (tmp_path / "config.json").write_text(json.dumps({"id2label": {"1": "O"}}))
-    with pytest.raises(ModelInvalid, match="no labels: '0'"):
+    with pytest.raises(ModelInvalid, match=r"config\.json: id2label must map 0, 1"):
         load_recognizer(tmp_path / "model.onnx", 64, 1)
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_what_is_measured_has_the_words_that_are_served(tmp_path: Path, joined: bool) -> None:
+    folder = write_version(tmp_path / "tiny" / "1")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"joined_words": joined}))
+    found = load_recognizer(folder / "model.onnx", 64, 1).recognize(["met Paris-a"])
+    assert names(found) == [["Paris-a" if joined else "Paris"]]
