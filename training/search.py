@@ -1,11 +1,11 @@
 """Search: trials of recipes, in one process or several."""
 
 import logging
-import multiprocessing
+import multiprocessing  # noqa: TID251 - workers are spawned, and no gRPC is here
 import os
 import signal
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed  # noqa: TID251 - as above
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 

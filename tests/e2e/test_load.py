@@ -31,6 +31,25 @@ async def test_a_thousand_callers_at_once_are_answered_or_put_off(stack: Process
     assert all({"Angela Merkel", "Seoul"} <= set(names) for names in answered)
 
 
+@pytest.mark.parametrize(
+    ("words", "answer"), [(20_000, (200, 10_000)), (100_000, (422, 0))], ids=["long", "too long"]
+)
+async def test_a_document_among_many_sentences_costs_none_of_them_its_answer(
+    tiny: Process, words: int, answer: tuple[int, int]
+) -> None:
+    """Where a batch fails as a whole, one text that cannot be run takes most of 48 with it."""
+
+    async def call(number: int, text: str) -> tuple[int, int]:
+        response = await callers.post(number, "/v1/entities", {"text": text})
+        return response.status_code, len(response.json().get("entities", ()))
+
+    document = "Angela Merkel visited Seoul. Tim Cook met Apple. " * (words // 8)
+    sentences = ["Angela Merkel visited Seoul." + " a" * (number % 12) for number in range(48)]
+    async with crowd(tiny.ports.url, 49, _TIMEOUT_S) as callers:
+        answers = await asyncio.gather(*map(call, range(49), [document, *sentences]))
+    assert answers == [answer, *[(200, 2)] * 48]
+
+
 async def test_more_than_the_queue_holds_is_put_off_and_told_when_to_come_back(
     tmp_path: Path,
 ) -> None:
