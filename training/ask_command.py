@@ -9,7 +9,7 @@ from training.answer_mixing import mix
 from training.answers import Answers, AnswersInvalid
 from training.asking import Keeping, Question, ask
 from training.commands import Workplace
-from training.data import read_corpus
+from training.data_folder import read_corpus
 from training.device import device_of
 from training.interruption import Interruption
 from training.recipe import Recipe

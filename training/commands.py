@@ -10,15 +10,8 @@ from inference.runtime import Session
 from training import batch_independence, document_agreement, gate, publication
 from training.activations import training_rows
 from training.checkpoint import load_cased, load_plain, load_record
-from training.data import (
-    LABELS,
-    Corpus,
-    DataInvalid,
-    SourceSet,
-    find_sets,
-    read_dev_corpora,
-    read_training_corpora,
-)
+from training.data import LABELS, Corpus, DataInvalid, SourceSet
+from training.data_folder import find_sets, read_dev_corpora, read_training_corpora
 from training.error_report import error_report
 from training.evaluation import find
 from training.evaluation_report import (

@@ -9,7 +9,8 @@ from pathlib import Path
 from training.checkpoint import MODEL_FILES, CheckpointInvalid
 from training.code_version import CodeVersion, code_version
 from training.commands import Workplace, dev_corpora
-from training.data import Corpus, check_labelled, read_training_corpora
+from training.data import Corpus
+from training.data_folder import check_labelled, read_training_corpora
 from training.fine_tune import Recipe, Run, fine_tune, ignore
 from training.interruption import Interruption
 from training.run import TrainingInterrupted

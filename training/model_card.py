@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from training.data import ENGLISH_SETS, ENTITY_TYPES
+from training.data import ENTITY_TYPES
+from training.data_folder import ENGLISH_SETS
 
 _TITLES = {source.name: source.title for source in ENGLISH_SETS}
 # What a reader of the figures should know of a set.

@@ -4,7 +4,7 @@ import argparse
 
 from training.beginning import encoder_tokenizer
 from training.commands import Workplace
-from training.data import read_corpus, read_training_corpora
+from training.data_folder import read_corpus, read_training_corpora
 from training.passages import SEPARATORS, Packing, layouts, write_passages
 
 

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from training.activations import training_rows
 from training.checkpoint import load_cased
 from training.commands import Workplace, dev_corpora
-from training.data import read_training_corpora
+from training.data_folder import read_training_corpora
 from training.export import export
 from training.quantization_comparison import as_table, make_forms, measure, rank
 from training.recognition import WINDOW_TOKENS, load_recognizer

@@ -16,13 +16,8 @@ from training.answers import sha256_of
 from training.beginning import beginning_sha256
 from training.best_recipe import BestRecipe, write_best
 from training.conditions import conditions
-from training.data import (
-    Corpus,
-    check_labelled,
-    find_sets,
-    read_dev_corpora,
-    read_training_corpora,
-)
+from training.data import Corpus
+from training.data_folder import check_labelled, find_sets, read_dev_corpora, read_training_corpora
 from training.fine_tune import fine_tune
 from training.recipe import Recipe
 from training.run import Run, TrainingInterrupted

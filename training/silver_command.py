@@ -5,7 +5,7 @@ import argparse
 import torch
 
 from training.commands import Workplace
-from training.data import read_corpus
+from training.data_folder import read_corpus
 from training.device import device_of
 from training.recipe import Recipe
 from training.silver import write_silver

@@ -11,7 +11,8 @@ from transformers import BertConfig, BertForTokenClassification, BertModel
 
 from training.casing import CasedVocabulary, cased_tokenizer, cased_vocabulary
 from training.checkpoint import TrainedOn, TrainingRecord, save
-from training.data import ENGLISH_SETS, LABELS
+from training.data import LABELS
+from training.data_folder import ENGLISH_SETS
 from training.network import cased_embedding, with_casing
 
 _PIECES = (

@@ -17,7 +17,8 @@ from training.asking import Question, ask
 from training.batches import collate, encode
 from training.casing import EncoderInvalid
 from training.checkpoint import load_record
-from training.data import ENTITY_TYPES, Corpus, Example, SourceSet, find_sets, join, read_corpus
+from training.data import ENTITY_TYPES, Corpus, Example, SourceSet, join
+from training.data_folder import find_sets, read_corpus
 from training.distillation import Teachers
 from training.fine_tune import Recipe, Run, fine_tune
 from training.mention_replacement import mentions_of, with_mentions_replaced

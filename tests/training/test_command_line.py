@@ -10,7 +10,7 @@ import pytest
 
 from inference.repository import Repository
 from training.__main__ import main
-from training.data import ENGLISH_SETS, read_corpus, read_training_corpora
+from training.data_folder import ENGLISH_SETS, read_corpus, read_training_corpora
 
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
 

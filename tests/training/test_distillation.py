@@ -12,15 +12,8 @@ from tokenizers import Tokenizer
 
 from training.__main__ import main
 from training.checkpoint import CheckpointInvalid, load_record
-from training.data import (
-    ENTITY_TYPES,
-    Corpus,
-    DataInvalid,
-    Example,
-    SourceSet,
-    find_sets,
-    read_corpus,
-)
+from training.data import ENTITY_TYPES, Corpus, DataInvalid, Example, SourceSet
+from training.data_folder import find_sets, read_corpus
 from training.distillation import Teachers
 from training.fine_tune import Recipe, Run, fine_tune
 from training.run import TrainingInterrupted

@@ -10,7 +10,8 @@ import pytest
 from inference.core import Entity
 from tests import shipped
 from training.__main__ import main
-from training.data import DataInvalid, find_sets, read_corpus
+from training.data import DataInvalid
+from training.data_folder import find_sets, read_corpus
 from training.docred import as_printed, write_docred
 
 _SHIPPED = shipped.FOLDER / "model.onnx"

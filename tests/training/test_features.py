@@ -17,7 +17,8 @@ from training.answers import Answers, AnswersInvalid
 from training.asking import Question, ask
 from training.batches import collate, encode, epoch_batches
 from training.checkpoint import load_cased
-from training.data import LABELS, Corpus, find_sets, join, read_corpus
+from training.data import LABELS, Corpus, join
+from training.data_folder import find_sets, read_corpus
 from training.features import FEATURES, FeatureLearning
 from training.fine_tune import Recipe, Run, fine_tune
 from training.learner import new_learner

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from training.__main__ import main
-from training.data import ENTITY_TYPES, Example, Span, find_sets, read_corpus
+from training.data import ENTITY_TYPES, Example, Span
+from training.data_folder import find_sets, read_corpus
 from training.passages import Packing, layouts, packed
 
 DOCUMENTS = ("a b", "c", "d e f", "g", "h i"), ("j", "k l m n o")

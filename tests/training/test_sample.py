@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from training.data import ENTITY_TYPES, find_sets, read_corpus, read_training_corpora
+from training.data import ENTITY_TYPES
+from training.data_folder import find_sets, read_corpus, read_training_corpora
 from training.sample.generate import SAMPLE, main
 
 

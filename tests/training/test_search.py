@@ -15,7 +15,7 @@ from training.__main__ import main
 from training.asking import Question, ask
 from training.best_recipe import BestRecipe, BestRecipeInvalid, read_best, write_best
 from training.checkpoint import WEIGHTS_FILE, load_record
-from training.data import find_sets, read_training_corpora
+from training.data_folder import find_sets, read_training_corpora
 from training.fine_tune import EpochReport, StopTraining
 from training.recipe import Recipe
 from training.run import TrainingInterrupted

@@ -14,7 +14,8 @@ from inference.decoding import Decoder
 from inference.tokenization import Tokenizer as ServingTokenizer
 from training.__main__ import main
 from training.checkpoint import TrainingRecord, load_record, save
-from training.data import ENTITY_TYPES, LABELS, Span, find_sets, read_corpus, read_dev_corpora
+from training.data import ENTITY_TYPES, LABELS, Span
+from training.data_folder import find_sets, read_corpus, read_dev_corpora
 from training.distillation import Teachers
 from training.fine_tune import Recipe, Run, fine_tune
 from training.network import Network

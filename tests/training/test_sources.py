@@ -11,7 +11,8 @@ from dvc.repo import Repo  # type: ignore[import-untyped]  # ships no types
 
 from training.__main__ import main
 from training.checkpoint import load_record
-from training.data import SourceSet, read_corpus
+from training.data import SourceSet
+from training.data_folder import read_corpus
 from training.readers.record import DataInvalid
 from training.sources import Source, fetch, parse, read_revision
 

@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from training.data import (
+from training.data import ENTITY_TYPES, DataInvalid, SourceSet, Span
+from training.data_folder import (
     ENGLISH_SETS,
-    ENTITY_TYPES,
-    DataInvalid,
-    SourceSet,
-    Span,
     check_labelled,
     find_sets,
     read_corpus,

@@ -1,0 +1,228 @@
+"""A data folder: a folder for each set, with its `train` and `dev` split.
+
+A split may have any form that `training.readers` knows. What a set's labels mean stands in its
+`set.json` or, for many sets at once, in the data folder's `label_map.json`; where neither is, its
+labels are entity types. A set all of whose types are `unlabelled_types` is bare text and needs no
+`dev` split.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from training.data import ENTITY_TYPES, Corpus, DataInvalid, Example, SourceSet, Span
+from training.duplicates import find_duplicates, without_texts
+from training.readers import splits
+from training.readers.record import LabelledSpan, Record, read_text
+from training.set_file import SET_FILE, read_set_file
+from training.sources import read_revision
+
+_log = logging.getLogger(__name__)
+_MAP_FILE = "label_map.json"
+_MAP_KEY = "to_conll4"
+_LICENCE_UNKNOWN = "NOASSERTION"  # SPDX's own word for it
+_NO_MISC = frozenset({"MISC"})
+ENGLISH_SETS = (
+    SourceSet("uner_en_ewt", "Universal NER, English EWT", "CC-BY-SA-4.0", _NO_MISC),
+    SourceSet("wikigold", "Wikigold", "CC-BY-4.0"),
+    SourceSet("btc", "Broad Twitter Corpus", "CC-BY-4.0", _NO_MISC),
+    SourceSet("wnut17", "WNUT 2017 Emerging Entities", "CC-BY-4.0"),
+    SourceSet("crossner", "CrossNER (text of Wikipedia)", "MIT AND CC-BY-SA-3.0"),
+    SourceSet("tweebank_ner", "Tweebank-NER", "Apache-2.0"),
+)
+
+
+def find_sets(folder: Path, names: Sequence[str] = ()) -> list[SourceSet]:
+    """The sets of a data folder: those that are known, and those with a `set.json`.
+
+    Args:
+        folder: the data folder.
+        names: only these, and all of them; empty: whatever is there.
+
+    Raises:
+        DataInvalid: there is no such folder or set, or a `set.json` is wrong.
+    """
+    if not folder.is_dir():
+        raise DataInvalid(f"{folder}: No such file or directory; --data names the data folder")
+    known = {source.name: source for source in ENGLISH_SETS}
+    found = names or [
+        *(name for name in known if (folder / name).is_dir()),
+        *sorted(path.parent.name for path in folder.glob(f"*/{SET_FILE}")),
+    ]
+    if not found:
+        raise DataInvalid(
+            f"{folder}: holds no set: write {SET_FILE} into the folder of each that is to be used"
+        )
+    return [_described(folder, name, known.get(name)) for name in dict.fromkeys(found)]
+
+
+def read_corpus(folder: Path, source: SourceSet, split: str) -> Corpus:
+    """Reads a split of a set.
+
+    Args:
+        folder: the data folder.
+        source: the set.
+        split: "train" or "dev".
+
+    Raises:
+        DataInvalid: a file is missing, or something in it is wrong.
+    """
+    about = read_set_file(folder / source.name)
+    if about.labels is not None:
+        labels, where = about.labels, folder / source.name / SET_FILE
+    else:
+        labels, where = _read_label_map(folder, source), folder / _MAP_FILE
+    _check_types(where, [kind for kind in labels.values() if kind is not None])
+    place = folder / source.name
+    path = place / about.files[split] if split in about.files else splits.find_split(place, split)
+    records = splits.read(path, about.columns)
+    examples = [_example(record, labels, where, source.unlabelled_types) for record in records]
+    return Corpus(source, _sha256(path), examples, read_revision(folder))
+
+
+def read_training_corpora(
+    folder: Path, sources: Collection[SourceSet], *, drop_duplicates: bool = False
+) -> list[Corpus]:
+    """Reads the train splits, none of whose sentences stands in one of their dev splits.
+
+    Args:
+        folder: the data folder.
+        sources: the sets.
+        drop_duplicates: leave such sentences out of the train splits; else they are refused.
+
+    Raises:
+        DataInvalid: a file is missing or wrong, a sentence is in both, or every one is.
+    """
+    trained = [read_corpus(folder, source, "train") for source in sources]
+    measured = [read_corpus(folder, source, "dev") for source in sources if source.has_dev]
+    duplicates = find_duplicates(trained, measured)
+    if duplicates and not drop_duplicates:
+        first = duplicates[0]
+        raise DataInvalid(
+            f"{first.trained.place}: the same text as {first.measured.place}, and"
+            f" {len(duplicates) - 1} more such: what is measured must not be learned;"
+            " --drop-duplicates leaves them out of training"
+        )
+    if duplicates:
+        _log.info("%d training sentences that are also measured: left out", len(duplicates))
+    texts = {duplicate.trained.text for duplicate in duplicates}
+    left = [without_texts(corpus, texts) for corpus in trained]
+    if not any(corpus.examples for corpus in left):
+        names = ", ".join(source.name for source in sources)
+        raise DataInvalid(
+            f"{names}: every sentence to learn is also measured, so none is left: give train and"
+            " dev sentences of their own"
+        )
+    return left
+
+
+def read_dev_corpora(folder: Path, sources: Iterable[SourceSet]) -> list[Corpus]:
+    """Reads the dev splits of the sets that are measured.
+
+    Args:
+        folder: the data folder.
+        sources: the sets.
+
+    Returns:
+        At least one.
+
+    Raises:
+        DataInvalid: a file is missing or wrong, or no set can be measured.
+    """
+    measured = [source for source in sources if source.has_dev]
+    if not measured:
+        raise DataInvalid(
+            f"{folder}: nothing can be measured: each set labels nothing or is not to be measured"
+        )
+    return [read_corpus(folder, source, "dev") for source in measured]
+
+
+def check_labelled(sources: Collection[SourceSet]) -> None:
+    """Refuses to learn a type that no set labels.
+
+    None would tell what is not of that type, so the model would find it anywhere.
+
+    Args:
+        sources: the sets to learn.
+
+    Raises:
+        DataInvalid: there is such a type.
+    """
+    for kind in ENTITY_TYPES:
+        if all(kind in source.unlabelled_types for source in sources):
+            names = ", ".join(source.name for source in sources)
+            raise DataInvalid(
+                f"none of {names} labels {kind}: take it out of unlabelled_types in one {SET_FILE}"
+            )
+
+
+def _described(folder: Path, name: str, known: SourceSet | None) -> SourceSet:
+    """What `set.json` says, else what is known of the set."""
+    about = read_set_file(folder / name)
+    if known is None and not (folder / name).is_dir():
+        raise DataInvalid(f"{folder / name}: No such file or directory")
+    source = known or SourceSet(name, name, _LICENCE_UNKNOWN)
+    unlabelled = about.unlabelled_types
+    _check_types(folder / name / SET_FILE, unlabelled or ())
+    return SourceSet(
+        name,
+        about.title or source.title,
+        about.licence or source.licence,
+        source.unlabelled_types if unlabelled is None else unlabelled,
+        about.measured,
+    )
+
+
+def _check_types(path: Path, kinds: Collection[str]) -> None:
+    for kind in kinds:
+        if kind not in ENTITY_TYPES:
+            raise DataInvalid(f"{path}: {kind!r} is none of {', '.join(ENTITY_TYPES)}")
+
+
+def _read_label_map(folder: Path, source: SourceSet) -> dict[str, str | None]:
+    path = folder / _MAP_FILE
+    if source.is_bare_text or not path.exists():
+        return {kind: kind for kind in ENTITY_TYPES}
+    try:
+        label_map: dict[str, str | None] = json.loads(read_text(path))[_MAP_KEY][source.name]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataInvalid(f"{path}: no labels at {_MAP_KEY}.{source.name}") from error
+    return label_map
+
+
+def _example(
+    record: Record,
+    labels: dict[str, str | None],
+    where: Path,
+    unlabelled_types: frozenset[str],
+) -> Example:
+    spans = tuple(_span(record, span, labels, where) for span in record.spans)
+    return Example(
+        record.id,
+        record.text,
+        spans,
+        unlabelled_types,
+        record.place,
+        document=record.document,
+    )
+
+
+def _span(record: Record, span: LabelledSpan, labels: dict[str, str | None], where: Path) -> Span:
+    if span.label not in labels:
+        known = ", ".join(labels)
+        raise DataInvalid(
+            f"{span.place or record.place}: label {span.label!r} is none of {known}: correct it,"
+            f" or add it to {where}"
+        )
+    return Span(span.start, span.end, labels[span.label])
+
+
+def _sha256(path: Path) -> str:
+    """Of a file, or of the files in a folder, by name."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    parts = sorted(part for part in path.rglob("*") if part.is_file())
+    listed = [f"{_sha256(part)}  {part.relative_to(path).as_posix()}\n" for part in parts]
+    return hashlib.sha256("".join(listed).encode()).hexdigest()
