@@ -16,6 +16,7 @@ from gateway.channel import ChannelFiles
 from gateway.client import InferenceClient
 from gateway.coalescing import JoinLimits
 from gateway.cors import CorsLayer
+from gateway.disconnection import DisconnectLayer
 from gateway.door import Door, Layer
 from gateway.exchange import StreamLimits
 from gateway.hub import error_members as hub_members
@@ -24,7 +25,7 @@ from gateway.joined_calls import JoinedCalls
 from gateway.joined_spans import JoinedSpans
 from gateway.load_shedding import ShedLimits
 from gateway.metrics import GatewayMetrics
-from gateway.middleware import AccessLayer, BodyLimitLayer, DisconnectLayer, RequestIdLayer
+from gateway.middleware import AccessLayer, BodyLimitLayer, RequestIdLayer
 from gateway.open_inference import error_members
 from gateway.openapi import describe
 from gateway.problems import ProblemLayer

@@ -6,8 +6,6 @@ the queue and the next batch is larger: load itself makes the batches.
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
 import weakref
@@ -17,15 +15,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.core import Priority
+from inference.delivery import deliver
 from inference.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
 from inference.gauges import QueueReading
 from inference.metrics import BatchRun
 from inference.reply import WindowScores
 from inference.run_watch import RunWatch
+from inference.thread_priority import give_way
 from telemetry import logs
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
@@ -41,10 +40,6 @@ _log = logs.get_logger(__name__)
 
 _LEAST_RETRY_S = 0.05
 _NS_PER_S = 1_000_000_000
-# Under three times the peak the 99th percentile fell from 2.3 to 0.65 s with 5, and no further with
-# 10 (`python -m benchmarks.overload`, docs/adr/0016).
-_GIVES_WAY_BY = 5
-_LEAST_PRIORITY = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +178,7 @@ class Batcher:
             self._closing = True
             left = self._queue.drain()
             self._changed.notify_all()
-        _deliver([(entry, Draining()) for entry in left])
+        deliver([(entry, Draining()) for entry in left])
         end_s = None if timeout_s is None else time.monotonic() + timeout_s
         for thread in self._threads:
             if thread.is_alive():
@@ -191,13 +186,13 @@ class Batcher:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
-        _give_way()
+        give_way()
         while (taken := self._next()) is not None:
             if taken.expired:
                 self._metrics.dropped("expired", len(taken.expired))
-                _deliver([(entry, DeadlineExceeded()) for entry in taken.expired])
+                deliver([(entry, DeadlineExceeded()) for entry in taken.expired])
             if taken.batch:
-                _deliver(self._run(taken.batch))
+                deliver(self._run(taken.batch))
 
     def _next(self) -> Take | None:
         """Waits for something to run or to refuse; none when the batcher closes."""
@@ -282,17 +277,6 @@ class Batcher:
             )
 
 
-def _give_way() -> None:
-    """Lowers the priority of this thread below that of the event loops on the same cores.
-
-    Those need little, but while they wait for a core nobody is answered, and nobody is refused.
-    """
-    if sys.platform == "linux":  # elsewhere a priority is the whole process's
-        thread = threading.get_native_id()
-        niceness = os.getpriority(os.PRIO_PROCESS, thread) + _GIVES_WAY_BY
-        os.setpriority(os.PRIO_PROCESS, thread, min(niceness, _LEAST_PRIORITY))
-
-
 def _check_finite(logits: NDArray[np.float32], mask: NDArray[np.int64]) -> None:
     """Refuses scores from which no label can be told; those of padding may be anything.
 
@@ -316,19 +300,3 @@ def _record(
         "nerve.priority": batch[0].priority.value,
     }
     return spans.batch([entry.reply.origin for entry in batch], started_ns, took_ns, attributes)
-
-
-def _deliver(outcomes: Sequence[tuple[Entry, Outcome]]) -> None:
-    """Hands outcomes to their replies, in one step for each event loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Entry, Outcome]]] = {}
-    for entry, outcome in outcomes:
-        by_loop.setdefault(entry.reply.loop, []).append((entry, outcome))
-    for loop, pairs in by_loop.items():
-        # A loop that is closed has no caller left.
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_put, pairs)
-
-
-def _put(outcomes: Sequence[tuple[Entry, Outcome]]) -> None:
-    for entry, outcome in outcomes:
-        entry.reply.put(entry.index, outcome)

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeVar
 
 from inference.batcher import Batcher
@@ -18,16 +17,12 @@ from inference.core import (
     Aggregation,
     ClassifyAnswer,
     ClassifyQuery,
-    Entity,
-    PieceText,
     Priority,
     RecognizeAnswer,
     RecognizeQuery,
     Timings,
-    TokenGroup,
     TokenizedText,
 )
-from inference.decoding import Decoder
 from inference.entry import Entry
 from inference.errors import (
     DeadlineExceeded,
@@ -37,11 +32,11 @@ from inference.errors import (
 )
 from inference.long_texts import LongTexts
 from inference.model import Model
-from inference.offsets import convert
-from inference.pipeline_decoding import PipelineRules, classify
+from inference.pipeline_decoding import PipelineRules
 from inference.pipeline_tokenization import PieceTokenizer
-from inference.reply import Outcome, Reply, WindowScores, logits_of
+from inference.reply import Outcome, Reply, WindowScores
 from inference.repository import Repository
+from inference.results import classified, recognized
 from inference.token_budget import TokenBudget
 from inference.tracing import CallSpans
 from telemetry import trace_context
@@ -141,7 +136,9 @@ class Engine:
         outcomes = await self._run(model, texts, expires_ns, query.priority, on_queued)
 
         started_ns = self._clock_ns()
-        results = await self._long_texts.run(chars, lambda: _results(model, query, texts, outcomes))
+        results = await self._long_texts.run(
+            chars, lambda: recognized(model, query, texts, outcomes)
+        )
         decode_ns = self._clock_ns() - started_ns
 
         timings = self._timings(tokenize_ns, outcomes, decode_ns)
@@ -189,7 +186,7 @@ class Engine:
 
         started_ns = self._clock_ns()
         rules = PipelineRules(model.decoder.labels, query.aggregation, query.ignored_labels, reader)
-        results = await self._long_texts.run(chars, lambda: _classified(texts, outcomes, rules))
+        results = await self._long_texts.run(chars, lambda: classified(texts, outcomes, rules))
         decode_ns = self._clock_ns() - started_ns
         timings = self._timings(tokenize_ns, outcomes, decode_ns)
         return ClassifyAnswer(model.name, model.version, results, timings)
@@ -286,55 +283,3 @@ def _tokenized(model: Model, text: str, budget: TokenBudget) -> TokenizedText | 
 
 def _nobody(query: RecognizeQuery, answer: RecognizeAnswer) -> None:
     """Nobody is told."""
-
-
-def _results(
-    model: Model,
-    query: RecognizeQuery,
-    texts: list[TokenizedText | TextRejected],
-    outcomes: list[Outcome],
-) -> list[list[Entity] | TextRejected]:
-    """One result per text, from the outcomes of all their windows in order."""
-    results: list[list[Entity] | TextRejected] = []
-    remaining = iter(outcomes)
-    for text in texts:
-        if isinstance(text, TextRejected):
-            results.append(text)
-        else:
-            results.append(_decode(model, query, text, list(islice(remaining, len(text.windows)))))
-    return results
-
-
-def _classified(
-    texts: list[PieceText | TextRejected], outcomes: list[Outcome], rules: PipelineRules
-) -> list[list[TokenGroup] | TextRejected]:
-    """One result per text, from the outcomes of all their windows in order."""
-    results: list[list[TokenGroup] | TextRejected] = []
-    remaining = iter(outcomes)
-    for text in texts:
-        if isinstance(text, TextRejected):
-            results.append(text)
-            continue
-        logits = logits_of(list(islice(remaining, len(text.tokenized.windows))))
-        if isinstance(logits, TextRejected):
-            results.append(logits)
-        else:
-            results.append(classify(text, logits, rules))
-    return results
-
-
-def _decode(
-    model: Model, query: RecognizeQuery, text: TokenizedText, outcomes: list[Outcome]
-) -> list[Entity] | TextRejected:
-    logits = logits_of(outcomes)
-    if isinstance(logits, TextRejected):
-        return logits
-    found = model.decoder.decode(text, logits, query.aggregation)
-    wanted = [entity for entity in found if _is_wanted(entity, query, model.decoder)]
-    return convert(wanted, text.text, query.offset_unit)
-
-
-def _is_wanted(entity: Entity, query: RecognizeQuery, decoder: Decoder) -> bool:
-    if entity.score < query.min_score:
-        return False
-    return not query.labels or decoder.entity_type(entity.label) in query.labels

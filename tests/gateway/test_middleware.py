@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.middleware import DisconnectLayer
+from gateway.disconnection import DisconnectLayer
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from tests.gateway.polling import until
 from tests.gateway.scripted_inference import ScriptedInference, find_names
