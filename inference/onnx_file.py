@@ -15,7 +15,7 @@ from inference.folder_files import Listing
 
 # In the order of preference. The quantized names are Optimum's and transformers.js's; where a
 # folder holds several, the plain one is what its publisher measured.
-_FILE_NAMES = (
+FILE_NAMES = (
     "model.onnx",
     "model_quantized.onnx",
     "model_int8.onnx",
@@ -71,10 +71,10 @@ def find(listing: Listing) -> str:
         ModelInvalid: there is none.
     """
     for folder in _FOLDERS:
-        for name in _FILE_NAMES:
+        for name in FILE_NAMES:
             if folder + name in listing.names:
                 return folder + name
-    raise ModelInvalid(f"no {' or '.join(_FILE_NAMES[:2])}")
+    raise ModelInvalid(f"no {' or '.join(FILE_NAMES[:2])}")
 
 
 def check(folder: Path, name: str, listing: Listing) -> None:

@@ -8,7 +8,7 @@ is compared with its hash. Nothing is ever unpickled.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -31,6 +31,11 @@ _MIB = 1024 * 1024
 _WEIGHTS_FACTOR = 2.0
 _TOKENIZER_FACTOR = 8.0
 _SESSION_BYTES = 2 * _MIB
+# What else stands beside an ONNX file: texts, other ONNX files, weights for other programs.
+_OTHER_SUFFIXES = frozenset(
+    {".json", ".txt", ".md", ".model", ".onnx", ".safetensors", ".h5", ".msgpack", ".ckpt", ".pt"}
+)
+_OTHER_NAMES = (*onnx_file.FILE_NAMES, "pytorch_model")
 # The lengths of a first sentence, a long one and a paragraph: kernels are chosen and the arena is
 # laid out at the first run of a shape, and no caller should wait for that.
 _WARM_UP_TEXTS = ("Warm up.", "Warm up with a sentence of some length. " * 3, "Warm up. " * 40)
@@ -57,10 +62,19 @@ def memory_bytes(listing: Listing) -> int:
         ModelInvalid: it holds no ONNX file.
     """
     chosen = onnx_file.find(listing)
-    # Weights in files of their own stand beside the ONNX file and share the beginning of its name.
-    weights = sum(f.size_bytes for f in listing.files if f.name.startswith(chosen))
+    weights = sum(file.size_bytes for file in listing.files if _holds_weights(file.name, chosen))
     tokenizer = listing.size_bytes(_TOKENIZER)
     return int(_WEIGHTS_FACTOR * weights + _TOKENIZER_FACTOR * tokenizer) + _SESSION_BYTES
+
+
+def _holds_weights(name: str, onnx: str) -> bool:
+    """Whether a file holds weights of an ONNX file, which may stand beside it under any name."""
+    path, chosen = PurePosixPath(name), PurePosixPath(onnx)
+    if path.parent != chosen.parent:
+        return False
+    if path.name.startswith(chosen.name):
+        return True
+    return path.suffix not in _OTHER_SUFFIXES and not path.name.startswith(_OTHER_NAMES)
 
 
 def load(folder: Path, rules: LoadRules) -> Model:
