@@ -1,7 +1,10 @@
 """A keys file that gains an entry."""
 
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -13,6 +16,7 @@ def append(path: Path, entry: str) -> None:
     """Add an entry to a file, whole or not at all.
 
     A file that is missing is made, for its owner alone; another one keeps its owner and its mode.
+    Of several that add to it at one moment each waits for the one before.
 
     Args:
         path: of the file, in TOML.
@@ -23,14 +27,30 @@ def append(path: Path, entry: str) -> None:
             written.
     """
     try:
-        old = path.read_bytes() if path.exists() else b""
-        gap = b"" if not old else b"\n" if old.endswith(b"\n") else b"\n\n"
-        new = old + gap + entry.encode() + b"\n"
-        parse_keys(new, path)
         # Of a symbolic link, what it leads to.
-        _replace(path.resolve(), new)
+        file = path.resolve()
+        with _alone_in(file.parent):
+            old = file.read_bytes() if file.exists() else b""
+            gap = b"" if not old else b"\n" if old.endswith(b"\n") else b"\n\n"
+            new = old + gap + entry.encode() + b"\n"
+            parse_keys(new, path)
+            _replace(file, new)
     except OSError as error:
         raise CredentialInvalid(f"{path}: cannot be read and written ({error.strerror})") from None
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait for all others who change files of a folder, and hold them off.
+
+    It is the folder that is locked: the file itself is replaced, and a lock goes with the old one.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,19 @@ def test_a_second_key_of_one_id_is_refused(
     assert main(["key", "new", "--id", "team-a", "--file", str(path)]) == 1
     assert "two keys have the same id" in capsys.readouterr().err
     assert path.read_text() == _entry("team-a")
+
+
+def test_keys_that_are_made_at_one_moment_are_all_kept(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "keys.toml"
+    ids = [f"team-{i}" for i in range(24)]
+    with ThreadPoolExecutor(len(ids)) as threads:
+        made = threads.map(lambda i: main(["key", "new", "--id", i, "--file", str(path)]), ids)
+        assert [*made] == [0] * len(ids)
+    ring = read_keys(path)
+    found = [key.id for secret in capsys.readouterr().out.split() if (key := ring.find(secret))]
+    assert sorted(found) == sorted(ids)
 
 
 @pytest.mark.parametrize("name", ["none/keys.toml", "."])
