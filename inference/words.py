@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 
 # Between an underscore and a letter, digit or underscore; between a tag's "#" and what follows it.
 _INNER_BORDER = re.compile(r"(?<=\w)(?=_)|(?<=_)(?=\w)|(?<=(?<!\w)#)(?=\w)")
-# Signs that stand between letters or digits without white space; brackets and quotation marks do
-# so by mistake alone.
-_SIGNS = r"\-\u2010\u2011\u2013'\u2019.,:&/+@#"
+# Hyphens, apostrophes, ampersand and plus. A period or a slash may as well stand between two words:
+# of "U.S." all tokens are in a name or none, and in "over.Then" or "Paris/Seoul" there are two.
+_SIGNS = r"\-\u2010\u2011\u2013'\u2019&+"
 # A possessive "'s" is a word of its own, as it is wherever words are annotated.
 # Nothing is given back and nothing begins within a word: the time is linear, whatever is written.
 _JOINED = re.compile(rf"(?<!\w)\w++(?:(?!['\u2019][sS]\b)[{_SIGNS}]++\w++)++")
@@ -55,7 +55,7 @@ def word_starts(
 def joined_words(text: str) -> Iterator[tuple[int, int]]:
     """What is written without white space and with signs within, [start, end) in code points.
 
-    "Jean-Luc", "AT&T", "then-U.S", "1996-08-22": no sign before or after, and not "Ann's".
+    "Jean-Luc", "AT&T", "then-U", "1996-08-22": no sign before or after, and not "Ann's".
 
     Args:
         text: any.
