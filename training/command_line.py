@@ -1,11 +1,12 @@
 """The options of `python -m training`."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from inference.routing import NAME_PATTERN
 from training import gate
-from training.option_types import count
+from training.option_types import add_into_folder, count
 from training.passages_options import add_passages_options
 from training.recipe_options import recipe_parser
 from training.search_space import DEFAULT_SPACE
@@ -104,6 +105,18 @@ def parser() -> argparse.ArgumentParser:
         " and thrown away",
     )
     _add_search(add("search", parents=[data, learned, recipe], help="try recipes; keep the best"))
+    _add_commands_on_sets(add, data, learned, threads, model)
+    return root
+
+
+def _add_commands_on_sets(
+    add: Callable[..., argparse.ArgumentParser],
+    data: argparse.ArgumentParser,
+    learned: argparse.ArgumentParser,
+    threads: argparse.ArgumentParser,
+    model: argparse.ArgumentParser,
+) -> None:
+    """Adds what makes sets, or says something of their texts."""
     asked = teachers_parser()
     add_ask_options(
         add(
@@ -118,6 +131,14 @@ def parser() -> argparse.ArgumentParser:
     add_silver_options(
         add("silver", parents=[data, asked], help="bare text to a set that teachers have labelled")
     )
+    _add_unsure(
+        add(
+            "unsure",
+            parents=[data, threads, model],
+            help="the bare text that a model is least sure of, as a set: ask teachers about it, or"
+            " people",
+        )
+    )
     add_passages_options(
         add(
             "passages",
@@ -126,7 +147,6 @@ def parser() -> argparse.ArgumentParser:
         )
     )
     _add_docred(add("docred", parents=[model], help="files of DocRED to a labelled set"))
-    return root
 
 
 def _learned_parser() -> argparse.ArgumentParser:
@@ -236,6 +256,13 @@ def _add_search(search: argparse.ArgumentParser) -> None:
         "--threads", type=count, default=2, help="cores to use, all workers together"
     )
     search.add_argument("--no-tracking", action="store_true", help="keep nothing in MLflow")
+
+
+def _add_unsure(unsure: argparse.ArgumentParser) -> None:
+    unsure.add_argument(
+        "--most", type=count, required=True, metavar="TEXTS", help="of all sets together"
+    )
+    add_into_folder(unsure)
 
 
 def _add_docred(converted: argparse.ArgumentParser) -> None:

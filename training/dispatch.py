@@ -39,6 +39,7 @@ from training.speed_command import run_speed
 from training.study import SearchRefused
 from training.tracking import TrackingFailed, open_store
 from training.training_state import StateInvalid
+from training.unsure_command import run_unsure
 
 # What a shell gives a process that Ctrl-C ended, and one that wrote what nobody reads.
 _STOPPED_STATUS = 130
@@ -63,7 +64,12 @@ _EXPECTED = (
     FileNotFoundError,
 )
 # What makes something of the sets themselves.
-_ON_SETS = {"ask": run_ask, "passages": run_passages, "silver": run_silver}
+_ON_SETS = {
+    "ask": run_ask,
+    "passages": run_passages,
+    "silver": run_silver,
+    "unsure": run_unsure,
+}
 
 
 def run(options: argparse.Namespace, words: Sequence[str]) -> int:
@@ -154,7 +160,7 @@ def _run_on_data(options: argparse.Namespace) -> None:
             commands.run_quantize(place)
         case "search":
             _search(place, options)
-        case "ask" | "passages" | "silver":
+        case "ask" | "passages" | "silver" | "unsure":
             _ON_SETS[options.command](place, options)
         case "publish":
             with published_run(options.run, options.from_run, options.from_alias) as run:

@@ -1,6 +1,7 @@
-"""Types of options, for argparse."""
+"""Types of options, and options of several commands, for argparse."""
 
 import argparse
+from pathlib import Path
 
 
 def count(word: str) -> int:
@@ -14,3 +15,14 @@ def count(word: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{word}: at least 1")
     return number
+
+
+def add_into_folder(parser: argparse.ArgumentParser) -> None:
+    """Adds where the sets go that a command makes.
+
+    Args:
+        parser: of the command.
+    """
+    parser.add_argument(
+        "--into", type=Path, required=True, metavar="FOLDER", help="gets a folder for each set"
+    )

@@ -6,15 +6,13 @@ may stand clear in the next one. A model makes use of it if it has learned such 
 or from a teacher that has read them so.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from training.data import ENTITY_TYPES, Corpus, Example, join
-from training.set_file import SET_FILE
-from training.written_set import OPEN_LABEL, write_split
+from training.written_set import OPEN_LABEL, write_set_file, write_split
 
 SEPARATORS = {"space": " ", "line": "\n"}
 
@@ -96,5 +94,5 @@ def write_passages(folder: Path, corpus: Corpus, split: str, passages: Iterable[
         "labels": {kind: kind for kind in ENTITY_TYPES} | {OPEN_LABEL: None},
         "measured": source.is_measured,
     }
-    (folder / SET_FILE).write_text(json.dumps(about, indent=2) + "\n", "utf-8")
+    write_set_file(folder, about)
     return write_split(folder / f"{split}.jsonl", ((p.text, p.spans) for p in passages))

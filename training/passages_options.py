@@ -1,9 +1,8 @@
 """The options of the command `passages`."""
 
 import argparse
-from pathlib import Path
 
-from training.option_types import count
+from training.option_types import add_into_folder, count
 from training.passages import SEPARATORS
 from training.recognition import WINDOW_TOKENS
 
@@ -14,9 +13,7 @@ def add_passages_options(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: of the command.
     """
-    parser.add_argument(
-        "--into", type=Path, required=True, metavar="FOLDER", help="gets a folder for each set"
-    )
+    add_into_folder(parser)
     parser.add_argument(
         "--window-tokens",
         type=_window,

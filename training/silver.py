@@ -26,8 +26,7 @@ from training.data import ENTITY_TYPES, LABELS, Corpus, DataInvalid, Span
 from training.distillation import Teachers
 from training.network import joins_words
 from training.recognition import WINDOW_TOKENS, Recognizer
-from training.set_file import SET_FILE
-from training.written_set import OPEN_LABEL, Sentence, write_split
+from training.written_set import OPEN_LABEL, Sentence, write_set_file, write_split
 
 _ABOUT_FILE = "silver.json"
 _OUTSIDE = LABELS.index("O")
@@ -110,9 +109,9 @@ def write_silver(
         folder = into / corpus.source.name
         sentences = list(_labelled(corpus, recognizer, sure))
         folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / _ABOUT_FILE, by)
+        (folder / _ABOUT_FILE).write_text(json.dumps(by, indent=2) + "\n", "utf-8")
         write_split(folder / "train.jsonl", sentences)
-        _write_json(folder / SET_FILE, _about(corpus))
+        write_set_file(folder, _about(corpus))
         counts[corpus.source.name] = sum(bool(s.label) for _, spans in sentences for s in spans)
     return counts
 
@@ -170,7 +169,3 @@ def _about(corpus: Corpus) -> dict[str, object]:
         "labels": {kind: kind for kind in ENTITY_TYPES} | {OPEN_LABEL: None},
         "measured": False,
     }
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")

@@ -4,7 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
-from training.option_types import count
+from training.option_types import add_into_folder, count
 from training.recipe import Recipe
 
 # Of what teachers say of bare text, the least probability that is taken for a label.
@@ -79,9 +79,7 @@ def add_silver_options(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: of the command.
     """
-    parser.add_argument(
-        "--into", type=Path, required=True, metavar="FOLDER", help="gets a folder for each set"
-    )
+    add_into_folder(parser)
     parser.add_argument(
         "--sure",
         type=_probability,

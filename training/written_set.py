@@ -1,15 +1,26 @@
 """A set that is made here: its files as `training.data` reads them."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from training.data import Span
+from training.set_file import SET_FILE
 
 # What a span of no type is called in the file; "labels" of its set.json maps it to null.
 OPEN_LABEL = "?"
 Sentence: TypeAlias = tuple[str, Sequence[Span]]
+
+
+def write_set_file(folder: Path, about: Mapping[str, object]) -> None:
+    """Writes what a set's folder says of it.
+
+    Args:
+        folder: of the set.
+        about: the fields of `training.set_file`.
+    """
+    (folder / SET_FILE).write_text(json.dumps(about, indent=2) + "\n", "utf-8")
 
 
 def write_split(path: Path, sentences: Iterable[Sentence]) -> int:
