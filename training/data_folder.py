@@ -158,6 +158,23 @@ def check_labelled(sources: Collection[SourceSet]) -> None:
             )
 
 
+def check_bare(sources: Iterable[SourceSet]) -> None:
+    """Refuses sets that people have labelled, where something else is to say what is in them.
+
+    Args:
+        sources: the sets.
+
+    Raises:
+        DataInvalid: one has labels.
+    """
+    for source in sources:
+        if not source.is_bare_text:
+            raise DataInvalid(
+                f"{source.name}: has labels already; choose --sets of bare text, whose"
+                " unlabelled_types name every type"
+            )
+
+
 def _described(folder: Path, name: str, known: SourceSet | None) -> SourceSet:
     """What `set.json` says, else what is known of the set."""
     about = read_set_file(folder / name)

@@ -1,12 +1,13 @@
 """The entities of many texts, found in process with the code that serves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from inference import model_config
 from inference.core import Entity, TokenizedText
@@ -18,6 +19,8 @@ from inference.tokenization import Tokenizer
 
 # The service's default: what is measured is what is served, also where a text is cut.
 WINDOW_TOKENS: int = Settings.model_fields["window_tokens"].default
+# Enough for batches of near-equal length; only their scores are in memory.
+_TEXTS_AT_A_TIME = 512
 
 
 class Scorer(Protocol):
@@ -77,6 +80,24 @@ class Recognizer:
                 logits[i] = score[: len(rows[i])]
         rest = iter(logits)
         return [(text, [next(rest) for _ in text.windows]) for text in tokenized]
+
+    def score_each(
+        self, texts: Sequence[str], name: str = ""
+    ) -> Iterator[tuple[TokenizedText, list[NDArray[np.float32]]]]:
+        """Scores as `score` does, a part of the texts at a time, and shows how far it is.
+
+        Args:
+            texts: any number.
+            name: of what they are, beside the progress.
+
+        Yields:
+            Each text, in order, with float32 [tokens, labels] for each of its windows.
+        """
+        with tqdm(total=len(texts), unit="text", mininterval=5.0, desc=name or None) as progress:
+            for first in range(0, len(texts), _TEXTS_AT_A_TIME):
+                for scored in self.score(texts[first : first + _TEXTS_AT_A_TIME]):
+                    yield scored
+                    progress.update()
 
 
 def load_recognizer(model: Path, window_tokens: int, threads: int) -> Recognizer:

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from inference.core import Entity, TokenizedText
 from inference.decoding import Decoder
 from inference.tokenization import Tokenizer
 from training.checkpoint import load_record, load_tokenizer
 from training.data import ENTITY_TYPES, LABELS, Corpus, DataInvalid, Span
+from training.data_folder import check_bare
 from training.distillation import Teachers
 from training.network import joins_words
 from training.recognition import WINDOW_TOKENS, Recognizer
@@ -30,7 +30,6 @@ from training.written_set import OPEN_LABEL, Sentence, write_set_file, write_spl
 
 _ABOUT_FILE = "silver.json"
 _OUTSIDE = LABELS.index("O")
-_SENTENCES_AT_A_TIME = 512
 _LEAST_PROBABILITY = 1e-9  # its logarithm is finite
 
 
@@ -81,12 +80,8 @@ def write_silver(
         CheckpointInvalid: a folder is not a checkpoint.
         DataInvalid: a set has labels already, or would be written over one that people labelled.
     """
+    check_bare(corpus.source for corpus in corpora)
     for corpus in corpora:
-        if not corpus.source.is_bare_text:
-            raise DataInvalid(
-                f"{corpus.source.name}: has labels already; choose --sets of bare text, whose"
-                " unlabelled_types name every type"
-            )
         folder = into / corpus.source.name
         if folder.exists() and not (folder / _ABOUT_FILE).exists():
             raise DataInvalid(
@@ -153,12 +148,9 @@ def silver_spans(
 
 def _labelled(corpus: Corpus, recognizer: Recognizer, sure: float) -> Iterator[Sentence]:
     texts = [example.text for example in corpus.examples]
-    with tqdm(total=len(texts), unit="text", mininterval=5.0, desc=corpus.source.name) as progress:
-        for first in range(0, len(texts), _SENTENCES_AT_A_TIME):
-            for tokenized, scores in recognizer.score(texts[first : first + _SENTENCES_AT_A_TIME]):
-                entities = recognizer.decoder.decode(tokenized, scores)
-                yield tokenized.text, silver_spans(tokenized, scores, entities, sure)
-                progress.update()
+    for tokenized, scores in recognizer.score_each(texts, corpus.source.name):
+        entities = recognizer.decoder.decode(tokenized, scores)
+        yield tokenized.text, silver_spans(tokenized, scores, entities, sure)
 
 
 def _about(corpus: Corpus) -> dict[str, object]:

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from training.data import Corpus, DataInvalid, Example
+from training.data import Corpus, Example
+from training.data_folder import check_bare
 from training.recognition import Recognizer
 
-_TEXTS_AT_A_TIME = 2_048
 # What a text costs beside its tokens: else a word or two that mean anything would come first.
 _COST_TOKENS = 10
 # Reports say the same sentence of other figures day by day.
@@ -54,12 +53,7 @@ def least_sure(corpora: Sequence[Corpus], recognizer: Recognizer, most: int) -> 
     Raises:
         DataInvalid: a set has labels.
     """
-    for corpus in corpora:
-        if not corpus.source.is_bare_text:
-            raise DataInvalid(
-                f"{corpus.source.name}: has labels already; choose --sets of bare text, whose"
-                " unlabelled_types name every type"
-            )
+    check_bare(corpus.source for corpus in corpora)
     first: dict[str, tuple[int, Example]] = {}
     for i, corpus in enumerate(corpora):
         for example in corpus.examples:
@@ -74,9 +68,6 @@ def least_sure(corpora: Sequence[Corpus], recognizer: Recognizer, most: int) -> 
 
 
 def _uncertainties(texts: Sequence[str], recognizer: Recognizer) -> Iterator[float]:
-    with tqdm(total=len(texts), unit="text", mininterval=5.0) as progress:
-        for first in range(0, len(texts), _TEXTS_AT_A_TIME):
-            for tokenized, windows in recognizer.score(texts[first : first + _TEXTS_AT_A_TIME]):
-                owned = [w[t.owned] for w, t in zip(windows, tokenized.windows, strict=True)]
-                yield uncertainty(np.concatenate(owned)) if owned else 0.0
-                progress.update()
+    for tokenized, windows in recognizer.score_each(texts):
+        owned = [w[t.owned] for w, t in zip(windows, tokenized.windows, strict=True)]
+        yield uncertainty(np.concatenate(owned)) if owned else 0.0
