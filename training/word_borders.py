@@ -13,7 +13,7 @@ from operator import attrgetter
 from inference.words import joined_words
 from training.data import Corpus, Example
 
-# Fewer words say nothing: in some hundred names of newspaper text there are five.
+# Fewer words say nothing: a thousand names of CoNLL-2003 hold 18 (432 in 23,499, docs/adr/0030).
 _LEAST_WORDS = 20
 # Slips of the annotators.
 _CUT_SHARE = 0.01
