@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-import torch
-
 from training.answer_mixing import mix
 from training.answers import Answers, AnswersInvalid
 from training.asking import Keeping, Question, ask
@@ -36,7 +34,6 @@ def run_ask(place: Workplace, options: argparse.Namespace) -> None:
             f"{into}: holds answers already: --resume keeps them and asks about the other"
             " sentences; to ask anew, name another file or remove it"
         )
-    torch.set_num_threads(options.threads)
     with Interruption() as interrupted:
         answers = ask(
             [read_corpus(place.data, source, "train") for source in place.sources],

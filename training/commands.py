@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
 from inference.runtime import Session
 from training import batch_independence, document_agreement, gate, publication
 from training.activations import training_rows
@@ -81,7 +79,6 @@ class Workplace:
 
 def run_calibrate(place: Workplace) -> None:
     """Calibrates the checkpoint on the dev splits."""
-    torch.set_num_threads(place.threads)
     print(calibrate(place.run, dev_corpora(place)))
 
 

@@ -32,6 +32,7 @@ from training.network import Network, TorchScorer, check_length, joins_words
 from training.recipe import Recipe
 from training.recognition import WINDOW_TOKENS, Recognizer
 from training.run import Run, TrainingInterrupted
+from training.threads import keep_to
 from training.training_state import (
     Position,
     TrainingState,
@@ -203,7 +204,7 @@ def new_course(
     corpora = answers.beside(corpora) if answers else corpora
     _check_taught(recipe, corpora)
     torch.manual_seed(recipe.seed)
-    torch.set_num_threads(recipe.threads)
+    keep_to(recipe.threads)
     beginning = beginning_of(recipe)
     check_length(beginning.network, recipe.most_tokens)
     if answers and answers.vocabulary != vocabulary_of(beginning.tokenizer):

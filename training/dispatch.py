@@ -37,6 +37,7 @@ from training.served_model import ServingFailed
 from training.silver_command import run_silver
 from training.speed_command import run_speed
 from training.study import SearchRefused
+from training.threads import keep_to
 from training.tracking import TrackingFailed, open_store
 from training.training_state import StateInvalid
 from training.unsure_command import run_unsure
@@ -106,6 +107,7 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
+    keep_to(options.threads)
     match options.command:
         case "train" if options.data is None:
             _refuse_what_the_sample_decides(options)

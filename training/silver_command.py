@@ -2,8 +2,6 @@
 
 import argparse
 
-import torch
-
 from training.commands import Workplace
 from training.data_folder import read_corpus
 from training.device import device_of
@@ -24,7 +22,6 @@ def run_silver(place: Workplace, options: argparse.Namespace) -> None:
             written over.
     """
     place.refuse_to_write_over(options.into, "the bare text")
-    torch.set_num_threads(options.threads)
     counts = write_silver(
         [read_corpus(place.data, source, "train") for source in place.sources],
         options.teachers,

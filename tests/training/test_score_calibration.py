@@ -12,7 +12,6 @@ from transformers import BertForTokenClassification
 
 from inference.decoding import Decoder
 from inference.tokenization import Tokenizer as ServingTokenizer
-from training.__main__ import main
 from training.calibration import ScoredEntity
 from training.checkpoint import TrainingRecord, load_plain, load_record, save
 from training.data import LABELS, Corpus, Example, SourceSet, Span
@@ -105,25 +104,6 @@ def test_the_log_loss_is_the_mean_surprise() -> None:
     entities = [ScoredEntity(0.8, right=True), ScoredEntity(0.8, right=False)]
     assert log_loss(entities) == pytest.approx(-(np.log(0.8) + np.log(0.2)) / 2)
     assert np.isfinite(log_loss([ScoredEntity(1.0, right=False)]))
-
-
-def test_the_command_keeps_to_its_threads(
-    network: BertForTokenClassification,
-    tokenizer: Tokenizer,
-    record: TrainingRecord,
-    data: Path,
-    run_folder: Path,
-) -> None:
-    save(run_folder, network, tokenizer, record)
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        place = ["--data", str(data), "--sets", "wnut17", "--run", str(run_folder)]
-        assert main(["calibrate", *place, "--threads", "1"]) == 0
-        assert torch.get_num_threads() == 1
-    finally:
-        torch.set_num_threads(before)
-    assert load_record(run_folder).temperature != 1.0
 
 
 def test_a_checkpoint_is_softened_once(
