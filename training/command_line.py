@@ -6,7 +6,7 @@ from pathlib import Path
 
 from inference.routing import NAME_PATTERN
 from training import gate
-from training.option_types import add_into_folder, count
+from training.option_types import add_into_folder, count, finite
 from training.passages_options import add_passages_options
 from training.recipe_options import recipe_parser
 from training.search_space import DEFAULT_SPACE
@@ -58,7 +58,9 @@ def parser() -> argparse.ArgumentParser:
     restored.add_argument("--from", dest="version", type=Path, required=True, metavar="FOLDER")
     averaged = add("average", parents=[run], help="mean of checkpoints that began alike")
     averaged.add_argument("checkpoints", type=Path, nargs="+", metavar="RUN")
-    add("calibrate", parents=place, help="find its shift of O and temperature, once")
+    _add_calibrate(
+        add("calibrate", parents=place, help="find its shift of O and temperature, once")
+    )
     add("export", parents=place, help="checkpoint to float32 ONNX, compared with it")
     add("quantize", parents=[*place, learned], help="float32 ONNX to int8 ONNX")
     _add_evaluate(
@@ -210,6 +212,16 @@ def _data_parser(*, is_required: bool) -> argparse.ArgumentParser:
     )
     data.add_argument("--sets", nargs="+", default=(), help="default: whatever sets are there")
     return data
+
+
+def _add_calibrate(calibrate: argparse.ArgumentParser) -> None:
+    calibrate.add_argument(
+        "--shift",
+        type=finite,
+        metavar="LOGITS",
+        help="of O, in place of the least that is as good as the best: above 0 fewer names are"
+        " found, and more of them are right; a run that was calibrated is calibrated anew",
+    )
 
 
 def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:

@@ -155,7 +155,7 @@ def _run_on_data(options: argparse.Namespace) -> None:
         case "fine-tune":
             _fine_tune(place, options)
         case "calibrate":
-            commands.run_calibrate(place)
+            commands.run_calibrate(place, options.shift)
         case "export":
             commands.run_export(place)
         case "quantize":

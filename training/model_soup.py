@@ -25,7 +25,7 @@ from training.checkpoint import (
     save,
     weights_sha256,
 )
-from training.score_calibration import outside
+from training.score_calibration import uncalibrated
 
 
 def average(folders: Sequence[Path], target: Path) -> None:
@@ -45,12 +45,11 @@ def average(folders: Sequence[Path], target: Path) -> None:
     records = [load_record(folder) for folder in folders]
     _check_alike(folders, records)
     networks = [load_cased(folder) for folder in folders]
-    states = [network.state_dict() for network in networks]
-    for state, record in zip(states, records, strict=True):
-        # Each was divided by a temperature of its own, after a shift of its own.
-        for name in ("classifier.weight", "classifier.bias"):
-            state[name] = state[name] * record.temperature
-        state["classifier.bias"] -= torch.from_numpy(outside(record.outside_shift))
+    # Each was divided by a temperature of its own, after a shift of its own.
+    states = [
+        uncalibrated(network.state_dict(), record)
+        for network, record in zip(networks, records, strict=True)
+    ]
     network = networks[0]
     network.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})
     save(target, network, load_tokenizer(folders[0]), _record(records))

@@ -1,6 +1,7 @@
 """Types of options, and options of several commands, for argparse."""
 
 import argparse
+import math
 from pathlib import Path
 
 
@@ -14,6 +15,19 @@ def count(word: str) -> int:
     number = int(word)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{word}: at least 1")
+    return number
+
+
+def finite(word: str) -> float:
+    """A number, neither endless nor none.
+
+    Raises:
+        ArgumentTypeError: it is one of these.
+        ValueError: it is no number at all.
+    """
+    number = float(word)
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{word}: give a number")
     return number
 
 

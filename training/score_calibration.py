@@ -11,18 +11,26 @@ Source: Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Network
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from inference.decoding import Decoder
 from inference.tokenization import Tokenizer
 from training.calibration import ScoredEntity, scored_entities
-from training.checkpoint import TOKENIZER_FILE, adjust_classifier, load_cased, load_record
+from training.checkpoint import (
+    TOKENIZER_FILE,
+    TrainingRecord,
+    adjust_classifier,
+    load_cased,
+    load_record,
+)
 from training.data import LABELS, Corpus
 from training.evaluation import evaluate, find
 from training.network import TorchScorer, joins_words
@@ -38,6 +46,7 @@ _SHIFTS = (0.0, 0.25, -0.25, 0.5, -0.5, 0.75, -0.75, 1.0, -1.0)
 # What chance makes of the mean F1 of some sets. On text unlike dev, as in small letters, a network
 # is less sure, and a shift costs more than on dev.
 _AS_GOOD_F1 = 0.2
+_CLASSIFIER = ("classifier.weight", "classifier.bias")
 # A score of exactly 0 or 1 must cost much, not infinitely much.
 _SURE = 1e-6
 
@@ -53,6 +62,9 @@ class Calibration:
         return f"shift of O {self.outside_shift:g}, temperature of the scores {self.temperature:g}"
 
 
+_NONE = Calibration(0.0, 1.0)
+
+
 class Adjusted:
     """A scorer whose logits are shifted, then divided by a temperature; scores each batch once.
 
@@ -64,7 +76,7 @@ class Adjusted:
         self._scorer = scorer
         self._scored: list[NDArray[np.float32]] = []
         self._next = 0
-        self._calibration = Calibration(0.0, 1.0)
+        self._calibration = _NONE
 
     def begin(self, calibration: Calibration) -> None:
         """Goes back to the first batch."""
@@ -80,12 +92,13 @@ class Adjusted:
         return shifted / np.float32(self._calibration.temperature)
 
 
-def calibrate(folder: Path, corpora: Sequence[Corpus]) -> Calibration:
+def calibrate(folder: Path, corpora: Sequence[Corpus], shift: float | None = None) -> Calibration:
     """Calibrates a checkpoint; one that was calibrated already stays as it is.
 
     Args:
         folder: the checkpoint; its classifier is written anew.
         corpora: what to measure by; none change nothing.
+        shift: of O, in place of the one that dev tells; calibrates anew what was calibrated.
 
     Returns:
         What its logits go through.
@@ -95,25 +108,40 @@ def calibrate(folder: Path, corpora: Sequence[Corpus]) -> Calibration:
     """
     record = load_record(folder)
     present = Calibration(record.outside_shift, record.temperature)
-    if present != Calibration(0.0, 1.0) or not corpora:
+    if not corpora or (shift is None and present != _NONE):
         return present
     network = load_cased(folder)
+    network.load_state_dict(uncalibrated(network.state_dict(), record))
     recognizer = Recognizer(
         Tokenizer.load(folder / TOKENIZER_FILE, WINDOW_TOKENS, joined_words=joins_words(network)),
         TorchScorer(network),
         Decoder(LABELS),
     )
-    found = best_calibration(recognizer, corpora)
+    found = best_calibration(recognizer, corpora, shift)
     adjust_classifier(
         folder,
-        outside(found.outside_shift),
-        1 / found.temperature,
+        outside((found.outside_shift - present.outside_shift) / present.temperature),
+        present.temperature / found.temperature,
         replace(record, **asdict(found)),
     )
     return found
 
 
-def best_calibration(recognizer: Recognizer, corpora: Sequence[Corpus]) -> Calibration:
+def uncalibrated(state: Mapping[str, Tensor], record: TrainingRecord) -> dict[str, Tensor]:
+    """The weights of a checkpoint as they were before it was calibrated.
+
+    Args:
+        state: its weights by name.
+        record: says what its logits have gone through.
+    """
+    weight, bias = (state[name] * record.temperature for name in _CLASSIFIER)
+    shifted = bias - torch.from_numpy(outside(record.outside_shift))
+    return {**state, **dict(zip(_CLASSIFIER, (weight, shifted), strict=True))}
+
+
+def best_calibration(
+    recognizer: Recognizer, corpora: Sequence[Corpus], shift: float | None = None
+) -> Calibration:
     """The least shift as good as the best, and with it the temperature with the likeliest scores.
 
     The best has the highest mean F1; as good is what differs by less than chance does.
@@ -121,22 +149,32 @@ def best_calibration(recognizer: Recognizer, corpora: Sequence[Corpus]) -> Calib
     Args:
         recognizer: the model.
         corpora: texts with their spans; at least one.
+        shift: of O, in place of that one.
 
     Returns:
-        A shift in [-1, 1], and a temperature in [0.5, 8], to three digits; 0 and 1 where nothing is
-        found.
+        A shift in [-1, 1] unless it was given, and a temperature in [0.5, 8], to three digits; 0
+        and 1 where nothing is found.
     """
     adjusted = Adjusted(recognizer.scorer)
     recognizer = replace(recognizer, scorer=adjusted)
+    if shift is None:
+        shift = _least_shift(recognizer, adjusted, corpora)
+    return Calibration(shift, _likeliest_temperature(recognizer, adjusted, corpora, shift))
 
+
+def _least_shift(recognizer: Recognizer, adjusted: Adjusted, corpora: Sequence[Corpus]) -> float:
     def mean_f1(shift: float) -> float:
         adjusted.begin(Calibration(shift, 1.0))
         return fmean(evaluate(recognizer, corpus).f1 for corpus in corpora)
 
     by_shift = {shift: mean_f1(shift) for shift in _SHIFTS}
     as_good = max(by_shift.values()) - _AS_GOOD_F1
-    shift = next(shift for shift, f1 in by_shift.items() if f1 >= as_good)
+    return next(shift for shift, f1 in by_shift.items() if f1 >= as_good)
 
+
+def _likeliest_temperature(
+    recognizer: Recognizer, adjusted: Adjusted, corpora: Sequence[Corpus], shift: float
+) -> float:
     def loss(logarithm: float) -> float:
         adjusted.begin(Calibration(shift, math.exp(logarithm)))
         return log_loss(
@@ -147,7 +185,7 @@ def best_calibration(recognizer: Recognizer, corpora: Sequence[Corpus]) -> Calib
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     left_loss, right_loss = loss(left), loss(right)
     if math.isnan(left_loss):
-        return Calibration(shift, 1.0)
+        return _NONE.temperature
     for _ in range(_STEPS):
         if left_loss <= right_loss:
             high, right, right_loss = right, left, left_loss
@@ -157,7 +195,7 @@ def best_calibration(recognizer: Recognizer, corpora: Sequence[Corpus]) -> Calib
             low, left, left_loss = left, right, right_loss
             right = low + _GOLDEN * (high - low)
             right_loss = loss(right)
-    return Calibration(shift, float(f"{math.exp((low + high) / 2):.3g}"))
+    return float(f"{math.exp((low + high) / 2):.3g}")
 
 
 def outside(shift: float) -> NDArray[np.float32]:

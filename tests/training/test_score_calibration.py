@@ -1,5 +1,6 @@
 """Logits that are shifted until F1 is as good as highest, and softened to be worth their name."""
 
+from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from transformers import BertForTokenClassification
 
 from inference.decoding import Decoder
 from inference.tokenization import Tokenizer as ServingTokenizer
+from training.__main__ import main
 from training.calibration import ScoredEntity
 from training.checkpoint import TrainingRecord, load_plain, load_record, save
 from training.data import LABELS, Corpus, Example, SourceSet, Span
@@ -74,6 +76,13 @@ def test_the_score_becomes_the_share_that_is_right(recognizer: Recognizer) -> No
     assert found.temperature == pytest.approx(_SURENESS / np.log(3), rel=0.03)
 
 
+def test_the_temperature_is_that_of_the_shift_that_is_given(recognizer: Recognizer) -> None:
+    """One more for O is one less for the person: the scores are nearer to their name."""
+    found = best_calibration(recognizer, [corpus(12, persons=9)], shift=1.0)
+    assert found.outside_shift == 1.0
+    assert found.temperature == pytest.approx((_SURENESS - 1) / np.log(3), rel=0.03)
+
+
 @pytest.mark.parametrize(("of_o", "shift"), [(-0.4, 0.25), (0.1, 0.0), (0.7, -0.5)])
 def test_the_shift_is_the_least_at_which_f1_is_highest(
     tokenizer: Tokenizer, of_o: float, shift: float
@@ -124,3 +133,38 @@ def test_a_checkpoint_is_softened_once(
     assert torch.allclose(after, shifted / found.temperature, atol=1e-5)
     assert calibrate(tmp_path, [corpus(12, persons=12)]) == found
     assert torch.equal(load_plain(tmp_path)(input_ids=ids).logits, after)
+
+
+def test_a_shift_that_is_given_is_taken_and_calibrates_anew(
+    network: BertForTokenClassification,
+    tokenizer: Tokenizer,
+    record: TrainingRecord,
+    tmp_path: Path,
+) -> None:
+    """As AlwaysPerson, whatever the checkpoint had gone through before."""
+    network = deepcopy(network)
+    with torch.no_grad():
+        network.classifier.weight.zero_()
+        network.classifier.bias.fill_(-50)
+        network.classifier.bias[[LABELS.index("O"), LABELS.index("B-PER")]] = torch.tensor(
+            [0, _SURENESS]
+        )
+    save(tmp_path, network, tokenizer, record)
+    before = load_plain(tmp_path).classifier.bias
+    for shift in (None, 0.4, -2.0, 0.4):
+        found = calibrate(tmp_path, [corpus(12, persons=9)], shift)
+        assert found.outside_shift == (shift or 0.0)
+        assert found.temperature == pytest.approx(
+            (_SURENESS - (shift or 0.0)) / np.log(3), rel=0.03
+        )
+        assert load_record(tmp_path) == replace(record, **asdict(found))
+        shifted = before + torch.from_numpy(outside(found.outside_shift))
+        after = load_plain(tmp_path).classifier.bias
+        assert torch.allclose(after, shifted / found.temperature, atol=1e-5)
+
+
+@pytest.mark.parametrize("word", ["nan", "inf", "much"])
+def test_a_shift_is_a_number(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["calibrate", "--data", ".", "--shift", word])
+    assert "argument --shift" in capsys.readouterr().err
