@@ -23,6 +23,7 @@ from training.network import Network, cased_embedding, keep_rows, pretrained, wi
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "config.json"
+CLASSIFIER = ("classifier.weight", "classifier.bias")  # of all weights, by name
 WEIGHTS_FILE = "model.safetensors"
 _CASING_FILE = "casing.safetensors"
 _RECORD_FILE = "training.json"
@@ -143,7 +144,7 @@ def adjust_classifier(
     path = _existing(folder / WEIGHTS_FILE)
     weights = load_file(path)
     weights["classifier.bias"] += torch.from_numpy(shift)
-    for name in ("classifier.weight", "classifier.bias"):
+    for name in CLASSIFIER:
         weights[name] = weights[name] * factor
     save_file(weights, path, metadata={"format": "pt"})
     _write_record(folder, record)

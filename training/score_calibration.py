@@ -25,6 +25,7 @@ from inference.decoding import Decoder
 from inference.tokenization import Tokenizer
 from training.calibration import ScoredEntity, scored_entities
 from training.checkpoint import (
+    CLASSIFIER,
     TOKENIZER_FILE,
     TrainingRecord,
     adjust_classifier,
@@ -46,7 +47,6 @@ _SHIFTS = (0.0, 0.25, -0.25, 0.5, -0.5, 0.75, -0.75, 1.0, -1.0)
 # What chance makes of the mean F1 of some sets. On text unlike dev, as in small letters, a network
 # is less sure, and a shift costs more than on dev.
 _AS_GOOD_F1 = 0.2
-_CLASSIFIER = ("classifier.weight", "classifier.bias")
 # A score of exactly 0 or 1 must cost much, not infinitely much.
 _SURE = 1e-6
 
@@ -134,9 +134,9 @@ def uncalibrated(state: Mapping[str, Tensor], record: TrainingRecord) -> dict[st
         state: its weights by name.
         record: says what its logits have gone through.
     """
-    weight, bias = (state[name] * record.temperature for name in _CLASSIFIER)
+    weight, bias = (state[name] * record.temperature for name in CLASSIFIER)
     shifted = bias - torch.from_numpy(outside(record.outside_shift))
-    return {**state, **dict(zip(_CLASSIFIER, (weight, shifted), strict=True))}
+    return {**state, **dict(zip(CLASSIFIER, (weight, shifted), strict=True))}
 
 
 def best_calibration(
