@@ -143,7 +143,8 @@ def adjust_classifier(
     """
     path = _existing(folder / WEIGHTS_FILE)
     weights = load_file(path)
-    weights["classifier.bias"] += torch.from_numpy(shift)
+    _, bias = CLASSIFIER
+    weights[bias] += torch.from_numpy(shift)
     for name in CLASSIFIER:
         weights[name] = weights[name] * factor
     save_file(weights, path, metadata={"format": "pt"})
