@@ -8,9 +8,10 @@ from itertools import chain
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
+from inference.words import word_starts
 from training.data import LABELS, Corpus, Example, join
 from training.mention_replacement import mentions_of, with_mentions_replaced
 from training.recasing import recased
@@ -29,6 +30,7 @@ class EncodedExample:
 
     ids: list[int]  # special tokens included
     allowed: np.ndarray  # bool [tokens, labels]
+    weights: np.ndarray  # in the loss, float32 [tokens]
     targets: np.ndarray | None = None  # of teachers, float16, [tokens, width]; as in a batch
 
 
@@ -39,6 +41,7 @@ class Batch:
     ids: Tensor  # int64 [batch, tokens]
     mask: Tensor  # int64 [batch, tokens], 0 for padding
     allowed: Tensor  # bool [batch, tokens, labels], all true for padding
+    weights: Tensor  # in the loss, float32 [batch, tokens], 0 for padding
     # Probabilities, float32 [batch, tokens, labels], all 0 where teachers were not asked, and
     # their features where those were kept, [batch, tokens, labels + FEATURES]; None: they were
     # asked nowhere.
@@ -46,7 +49,12 @@ class Batch:
 
 
 def epoch_batches(
-    corpora: Sequence[Corpus], tokenizer: Tokenizer, recipe: Recipe, epoch: int
+    corpora: Sequence[Corpus],
+    tokenizer: Tokenizer,
+    recipe: Recipe,
+    epoch: int,
+    *,
+    joined_words: bool = False,
 ) -> list[Batch]:
     """Every sentence once, alone or in a passage, in batches in random order.
 
@@ -55,11 +63,21 @@ def epoch_batches(
         tokenizer: without padding or truncation.
         recipe: the settings; its seed draws the passages and the order.
         epoch: from 1; each draws its own.
+        joined_words: as in `inference.words.word_starts`.
     """
     rng = _generator(recipe, epoch)
     examples = _drawn(corpora, recipe, rng)
     rng.shuffle(examples)
-    encoded = [encode(example, tokenizer, recipe.most_tokens) for example in examples]
+    encoded = [
+        encode(
+            example,
+            tokenizer,
+            recipe.most_tokens,
+            continuation_weight=recipe.continuation_weight,
+            joined_words=joined_words,
+        )
+        for example in examples
+    ]
     batches = list(_bucketed(encoded, recipe.batch_size))
     rng.shuffle(batches)
     return batches
@@ -121,7 +139,14 @@ def passages(examples: Sequence[Example], share: float, rng: random.Random) -> I
         yield joined
 
 
-def encode(example: Example, tokenizer: Tokenizer, most_tokens: int) -> EncodedExample:
+def encode(
+    example: Example,
+    tokenizer: Tokenizer,
+    most_tokens: int,
+    *,
+    continuation_weight: float = 1.0,
+    joined_words: bool = False,
+) -> EncodedExample:
     """Finds the labels that each token may have.
 
     The first token of a span is B-, the others I-; the parts of a word are labelled like words.
@@ -130,6 +155,8 @@ def encode(example: Example, tokenizer: Tokenizer, most_tokens: int) -> EncodedE
         example: the text and its spans.
         tokenizer: without padding or truncation.
         most_tokens: the rest is cut off.
+        continuation_weight: of the tokens of a word after its first.
+        joined_words: as in `inference.words.word_starts`.
     """
     encoding = tokenizer.encode(example.text)
     allowed = np.zeros((len(encoding.ids), len(LABELS)), dtype=np.bool_)
@@ -158,8 +185,21 @@ def encode(example: Example, tokenizer: Tokenizer, most_tokens: int) -> EncodedE
     return EncodedExample(
         encoding.ids[:most_tokens],
         allowed[:most_tokens],
+        _weights(example.text, encoding, continuation_weight, joined=joined_words)[:most_tokens],
         None if targets is None else targets[:most_tokens],
     )
+
+
+def _weights(text: str, encoding: Encoding, continuation: float, *, joined: bool) -> np.ndarray:
+    """1 for the first token of each word, which is the one that speaks for it."""
+    own = [i for i, special in enumerate(encoding.special_tokens_mask) if not special]
+    weights = np.zeros(len(encoding.ids), np.float32)
+    if own:
+        weights[own] = continuation
+        spans, words = encoding.offsets, encoding.word_ids
+        starts = word_starts(text, [spans[i] for i in own], [words[i] for i in own], joined=joined)
+        weights[[own[i] for i in starts]] = 1
+    return weights
 
 
 def _targets(
@@ -189,12 +229,14 @@ def collate(examples: Sequence[EncodedExample]) -> Batch:
     ids = torch.zeros((len(examples), tokens), dtype=torch.int64)
     mask = torch.zeros_like(ids)
     allowed = torch.ones((len(examples), tokens, len(LABELS)), dtype=torch.bool)
+    weights = torch.zeros(ids.shape)
     for row, example in enumerate(examples):
         length = len(example.ids)
         ids[row, :length] = torch.tensor(example.ids)
         mask[row, :length] = 1
         allowed[row, :length] = torch.from_numpy(example.allowed)
-    return Batch(ids, mask, allowed, _collate_targets(examples, allowed))
+        weights[row, :length] = torch.from_numpy(example.weights)
+    return Batch(ids, mask, allowed, weights, _collate_targets(examples, allowed))
 
 
 def _collate_targets(examples: Sequence[EncodedExample], like: Tensor) -> Tensor | None:

@@ -28,7 +28,7 @@ from training.data import LABELS, Corpus, DataInvalid
 from training.early_stopping import BestEpoch
 from training.evaluation import evaluate
 from training.learner import Learner, new_learner
-from training.network import Network, TorchScorer, check_length, joins_words
+from training.network import Network, TorchScorer, check_length, joins_words, set_dropout
 from training.recipe import Recipe
 from training.recognition import WINDOW_TOKENS, Recognizer
 from training.run import Run, TrainingInterrupted
@@ -82,7 +82,13 @@ class Course:
         """
         epoch = self.position.epoch
         tokenizer = self.beginning.tokenizer
-        batches = epoch_batches(self.corpora, tokenizer, self.recipe, epoch)
+        batches = epoch_batches(
+            self.corpora,
+            tokenizer,
+            self.recipe,
+            epoch,
+            joined_words=joins_words(self.learner.network),
+        )
         for batch in batches[self.position.batches :]:
             self.position = self.position.after_step(self.learner.learn(batch, self.position.step))
             on_step()
@@ -207,6 +213,7 @@ def new_course(
     keep_to(recipe.threads)
     beginning = beginning_of(recipe)
     check_length(beginning.network, recipe.most_tokens)
+    set_dropout(beginning.network, recipe.dropout)
     if answers and answers.vocabulary != vocabulary_of(beginning.tokenizer):
         raise AnswersInvalid(
             f"{', '.join(recipe.answers)}: answers about other tokens than this encoder's: ask"

@@ -57,12 +57,13 @@ class Learner:
                 output_hidden_states=features is not None,
             )
         logits = output.logits.float()
-        allowed, targets = batch.allowed.to(self.device), self._targets(batch, ids, mask)
+        allowed, weights = batch.allowed.to(self.device), batch.weights.to(self.device)
+        targets = self._targets(batch, ids, mask)
         if targets is None:
-            loss = marginal_loss(logits, allowed)
+            loss = marginal_loss(logits, allowed, weights)
         else:
             labels = targets[..., : len(LABELS)]
-            loss = taught_loss(logits, allowed, labels, self.teachers_share)
+            loss = taught_loss(logits, allowed, labels, weights, self.teachers_share)
             if features and targets.shape[-1] > len(LABELS):
                 loss = loss + features.loss(output.hidden_states, targets, step)
         loss.backward()  # type: ignore[no-untyped-call]  # torch annotates it only in part

@@ -217,6 +217,22 @@ def with_casing(network: _AnyNetwork, vocabulary: CasedVocabulary) -> _AnyNetwor
     return network
 
 
+def set_dropout(network: Network, share: float) -> None:
+    """Changes how much a network forgets while it learns, here and where it is read again.
+
+    Args:
+        network: any.
+        share: of hidden states and of attention, [0, 1).
+    """
+    config = network.config
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = share
+    if getattr(config, "classifier_dropout", None) is not None:
+        config.classifier_dropout = share
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
+
+
 def check_length(network: Network, tokens: int) -> None:
     """Refuses texts that are longer than a network has positions for.
 

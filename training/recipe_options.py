@@ -67,6 +67,13 @@ def recipe_parser() -> argparse.ArgumentParser:
         " capitalized",
     )
     parser.add_argument(
+        "--continuation-weight",
+        type=float,
+        metavar="WEIGHT",
+        help="in the loss, of the tokens of a word after its first, which is the one that speaks"
+        " for the word where it is served; 0.2 for one; default: 1",
+    )
+    parser.add_argument(
         "--average-decay",
         type=float,
         metavar="SHARE",
@@ -113,6 +120,13 @@ def recipe_parser() -> argparse.ArgumentParser:
     parser.add_argument("--weight-decay", type=float)
     parser.add_argument("--warmup-share", type=float, help="of the steps")
     parser.add_argument("--gradient-norm-limit", type=float)
+    parser.add_argument(
+        "--dropout",
+        type=float,
+        metavar="SHARE",
+        help="of hidden states and attention; a student that reads much text with --answers may do"
+        " without, and is a quarter faster then; default: 0.1",
+    )
     parser.add_argument("--most-tokens", type=int, help="in a training example; longer are cut")
     return parser
 

@@ -89,6 +89,35 @@ def test_padding_is_masked_and_rules_out_nothing(tokenizer: Tokenizer) -> None:
     assert batch.mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
     assert batch.allowed[0, 3:].all()
     assert not batch.allowed[0, 1].all()
+    assert batch.weights.tolist() == [[0, 1, 0, 0, 0], [0, 1, 1, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("joined", "expected"),
+    [(False, [1, 0.25, 1, 1, 1, 0.25, 1]), (True, [1, 0.25, 0.25, 0.25, 1, 0.25, 1])],
+)
+def test_the_first_token_of_a_word_weighs_most(
+    tokenizer: Tokenizer, *, joined: bool, expected: list[float]
+) -> None:
+    """Words are those of the service: a sign within ends none where the annotators saw none end."""
+    text = "McDonald-Cook McDonald met"
+    assert len(tokenizer.encode(text, add_special_tokens=False).ids) == len(expected)
+    encoded = encode(
+        Example("1", text, ()), tokenizer, 8, continuation_weight=0.25, joined_words=joined
+    )
+    assert encoded.weights.tolist() == [0, *expected]  # cut before the last special token
+
+
+def test_an_epoch_weighs_as_its_recipe_says(tokenizer: Tokenizer) -> None:
+    corpus = Corpus(SOURCE, "", [Example("1", "McDonald-Cook", ())])
+    for weight, joined, expected in ((1.0, True, 4), (0.25, False, 3.25), (0.25, True, 1.75)):
+        recipe = Recipe(continuation_weight=weight)
+        (batch,) = epoch_batches([corpus], tokenizer, recipe, 1, joined_words=joined)
+        assert batch.weights.sum() == expected
+
+
+def test_a_text_without_a_token_weighs_nothing(tokenizer: Tokenizer) -> None:
+    assert not encode(Example("1", " ", ()), tokenizer, 8).weights.any()
 
 
 def test_a_longer_example_is_cut(tokenizer: Tokenizer) -> None:

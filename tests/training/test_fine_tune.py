@@ -1,5 +1,6 @@
 """Runs on a tiny encoder."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -182,6 +183,17 @@ def test_averaged_weights_are_what_is_measured_and_written(recipe: Recipe, tmp_p
     learn(replace(recipe, average_decay=0.9), new_run(tmp_path / "averaged"))
     assert weights(tmp_path / "plain") != weights(tmp_path / "averaged")
     assert load_record(tmp_path / "averaged").average_decay == 0.9
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_without_dropout_texts_are_always_read_alike(
+    recipe: Recipe, run_folder: Path, dropout: float
+) -> None:
+    settings = replace(recipe, dropout=dropout, learning_rate=0.0, batch_size=20, passage_share=0.0)
+    first, second = (report.metrics["loss"] for report in learn(settings, new_run(run_folder)))
+    assert (first == pytest.approx(second, abs=1e-6)) == (not dropout)
+    config = json.loads((run_folder / "config.json").read_text("utf-8"))
+    assert config["hidden_dropout_prob"] == config["attention_probs_dropout_prob"] == dropout
 
 
 def test_texts_longer_than_the_encoder_reads_are_refused_before_the_first_step(

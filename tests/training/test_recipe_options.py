@@ -99,7 +99,9 @@ def test_every_setting_has_an_option(name: str) -> None:
     [
         ("--epochs 0", "--epochs 0: must be at least 1"),
         ("--recased-share 20", "--recased-share 20: must be from 0 to 1"),
+        ("--continuation-weight 2", "--continuation-weight 2: must be from 0 to 1"),
         ("--teachers-share -0.1", "--teachers-share -0.1: must be from 0 to 1"),
+        ("--dropout 1", "--dropout 1: must be at least 0 and below 1"),
         ("--average-decay 1", "--average-decay 1: must be at least 0 and below 1"),
         ("--learning-rate nan", "--learning-rate nan: must be at least 0"),
         ("--gradient-norm-limit 0", "--gradient-norm-limit 0: must be above 0"),

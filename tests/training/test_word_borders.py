@@ -1,6 +1,7 @@
 """Whether names end at signs within words."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,3 +142,20 @@ def test_teachers_label_by_their_words(persons: Path, tmp_path: Path, joined: bo
     [line] = (tmp_path / "silver" / "bare" / "train.jsonl").read_text("utf-8").splitlines()
     spans = [(span["start"], span["end"]) for span in json.loads(line)["spans"]]
     assert spans == ([(0, 8), (9, 12)] if joined else [(0, 3), (3, 4), (4, 8), (9, 12)])
+
+
+def test_a_run_counts_the_first_tokens_of_its_words(
+    persons: Path, tmp_path: Path, joined: bool
+) -> None:
+    """Right for the first of "Tim-Cook", wrong for "met", and for two tokens within."""
+    recipe = Recipe(begin_with=str(persons), epochs=1, learning_rate=1e-9, threads=1, device="cpu")
+    right = math.log1p(8 * math.exp(-5.0))
+    losses = []
+    for weight in (1.0, 0.5, 0.0):
+        reports: list[EpochReport] = []
+        run = Run(tmp_path / str(weight), "", None)
+        settings = replace(recipe, continuation_weight=weight)
+        fine_tune(settings, [corpus("[Tim-Cook] met")], [], run, reports.append)
+        losses.append(reports[0].metrics["loss"])
+    shares = [3 / 4, 2 / 3, 1 / 2] if joined else [3 / 4] * 3
+    assert losses == pytest.approx([right + 5 * share for share in shares])
