@@ -60,12 +60,10 @@ class RecognizeBody(BaseModel):
         fail_fast=True,
         description="Return only these labels. Default: all.",
     )
-    min_score: float = Field(
-        default=0.0,
-        ge=0.0,
-        le=1.0,
-        allow_inf_nan=False,
-        description="Return only entities with at least this score.",
+    min_score: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Return only entities with at least this score; 0 returns all. Default: what"
+        " the model says is best, and all where it says nothing.",
     )
     aggregation: AggregationName = Field(
         default="first",
@@ -173,7 +171,7 @@ class StreamOptions(BaseModel):
     model: _Name = ""
     version: _Name = ""
     labels: Annotated[list[_Name], Field(max_length=1000)] = []
-    min_score: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] = 0.0
+    min_score: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] | None = None
     aggregation: AggregationName = "first"
     offset_unit: OffsetUnitName = "codepoint"
 

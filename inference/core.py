@@ -82,7 +82,7 @@ class RecognizeQuery:
     model: str = ""  # empty: the default model
     version: str = ""  # empty: the live version
     labels: frozenset[str] = frozenset()  # empty: all
-    min_score: float = 0.0  # in [0, 1]
+    min_score: float | None = None  # in [0, 1]; None: the model's
     aggregation: Aggregation = Aggregation.FIRST
     offset_unit: OffsetUnit = OffsetUnit.CODEPOINT
     priority: Priority = Priority.INTERACTIVE

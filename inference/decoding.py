@@ -26,6 +26,9 @@ from inference.label_scheme import OUTSIDE, read_tags, transitions
 # Marks that belong to the character before them: an entity ends after them, not between.
 _MARK_CATEGORIES = frozenset({"Mn", "Mc", "Me"})
 
+# Whose entities are made of words: what a model's least score is found for.
+_OF_WORDS = frozenset({Aggregation.FIRST, Aggregation.AVERAGE, Aggregation.MAX})
+
 _IMPOSSIBLE = -1e9  # a score; finite, as all but a forbidden step are
 
 
@@ -34,15 +37,17 @@ class Decoder:
 
     Args:
         labels: the model's labels by id: "O" and labels of one of the schemes of `label_scheme`.
+        min_score: least score of an entity of words where a caller asks for none, in [0, 1].
 
     Raises:
         ModelInvalid: the labels have no "O" or hold a label twice.
     """
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, labels: Sequence[str], min_score: float = 0.0) -> None:
         if OUTSIDE not in labels or len(set(labels)) != len(labels):
             raise ModelInvalid('config.json: id2label must hold "O" and no label twice')
         self.labels = tuple(labels)
+        self.min_score = min_score
         self._outside = self.labels.index(OUTSIDE)
         self._tags = read_tags(labels)
         self._types = {label: tag.label for label, tag in zip(labels, self._tags, strict=True)}
@@ -67,6 +72,7 @@ class Decoder:
         tokenized: TokenizedText,
         logits: Sequence[NDArray[np.float32]],
         aggregation: Aggregation = Aggregation.FIRST,
+        min_score: float | None = None,
     ) -> list[Entity]:
         """Finds the entities of a text.
 
@@ -74,6 +80,7 @@ class Decoder:
             tokenized: the text.
             logits: one float32 [tokens, labels] for each of its windows, special tokens included.
             aggregation: how tokens become entities.
+            min_score: least score of an entity, in [0, 1]; None: the model's.
 
         Returns:
             Entities in text order, not overlapping, offsets in code points. With
@@ -81,6 +88,17 @@ class Decoder:
         """
         if not tokenized.windows:
             return []
+        if min_score is None:
+            min_score = self.min_score if aggregation in _OF_WORDS else 0.0
+        found = self._find(tokenized, logits, aggregation)
+        return [entity for entity in found if entity.score >= min_score] if min_score else found
+
+    def _find(
+        self,
+        tokenized: TokenizedText,
+        logits: Sequence[NDArray[np.float32]],
+        aggregation: Aggregation,
+    ) -> list[Entity]:
         owned = [rows[window.owned] for rows, window in zip(logits, tokenized.windows, strict=True)]
         tokens = owned[0] if len(owned) == 1 else np.concatenate(owned)
         if aggregation is Aggregation.NONE:

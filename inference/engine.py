@@ -264,7 +264,7 @@ class Engine:
 
 
 def _check_options(query: RecognizeQuery, model: Model) -> None:
-    if not 0 <= query.min_score <= 1:
+    if query.min_score is not None and not 0 <= query.min_score <= 1:
         raise RequestInvalid(Reason.OPTION_INVALID, "min_score must be from 0 to 1")
     if query.labels - set(model.decoder.entity_types):
         raise RequestInvalid(

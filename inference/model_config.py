@@ -1,8 +1,8 @@
 """`config.json` of a version folder: labels, how long a text the model can read, what words are.
 
 Source: the configuration classes of Hugging Face's transformers; a token classifier writes its
-labels as `id2label` and its positions as `max_position_embeddings`. `joined_words` is our own, and
-missing in what others export.
+labels as `id2label` and its positions as `max_position_embeddings`. `joined_words` and `min_score`
+are our own, and missing in what others export.
 """
 
 from collections.abc import Mapping
@@ -34,6 +34,7 @@ class ModelConfig:
     labels: tuple[str, ...]  # by id
     max_tokens: int  # longest window, special tokens included
     joined_words: bool  # a sign within a word ends none (inference.words)
+    min_score: float  # of an entity, in [0, 1], where a caller asks for none
 
 
 def parse(content: Mapping[str, Any]) -> ModelConfig:
@@ -45,7 +46,9 @@ def parse(content: Mapping[str, Any]) -> ModelConfig:
     Raises:
         ModelInvalid: it lacks what serving needs, or holds values that no model has.
     """
-    return ModelConfig(_labels(content), _max_tokens(content), _joined_words(content))
+    return ModelConfig(
+        _labels(content), _max_tokens(content), _joined_words(content), _min_score(content)
+    )
 
 
 def _labels(content: Mapping[str, Any]) -> tuple[str, ...]:
@@ -67,6 +70,13 @@ def _joined_words(content: Mapping[str, Any]) -> bool:
     if not isinstance(joined, bool):
         raise ModelInvalid(f"{FILE_NAME}: joined_words must be true or false")
     return joined
+
+
+def _min_score(content: Mapping[str, Any]) -> float:
+    score = content.get("min_score", 0.0)
+    if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
+        raise ModelInvalid(f"{FILE_NAME}: min_score must be a number from 0 to 1")
+    return float(score)
 
 
 def _max_tokens(content: Mapping[str, Any]) -> int:

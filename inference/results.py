@@ -71,12 +71,10 @@ def _decode(
     logits = logits_of(outcomes)
     if isinstance(logits, TextRejected):
         return logits
-    found = model.decoder.decode(text, logits, query.aggregation)
+    found = model.decoder.decode(text, logits, query.aggregation, query.min_score)
     wanted = [entity for entity in found if _is_wanted(entity, query, model.decoder)]
     return convert(wanted, text.text, query.offset_unit)
 
 
 def _is_wanted(entity: Entity, query: RecognizeQuery, decoder: Decoder) -> bool:
-    if entity.score < query.min_score:
-        return False
     return not query.labels or decoder.entity_type(entity.label) in query.labels

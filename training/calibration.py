@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from training.evaluation import Findings, Quality, entity_spans, gold_spans, quality, scored_types
 
 _BINS = 10
-# 0 is the service's default; below 0.5 hardly an entity is found at all.
+# Beside them stands what the model says itself; below 0.5 few entities are found.
 MIN_SCORES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
@@ -57,8 +57,10 @@ def calibration(findings: Sequence[Findings]) -> Calibration:
         findings: of each set; only the types that a set annotates count.
     """
     bins = reliability([entity for found in findings for entity in scored_entities(found)])
+    own = {found.min_score for found in findings}
     thresholds = tuple(
-        Threshold(min_score, quality_above(findings, min_score)) for min_score in MIN_SCORES
+        Threshold(min_score, quality_above(findings, min_score))
+        for min_score in sorted({*MIN_SCORES, *own})
     )
     return Calibration(expected_error(bins), bins, thresholds)
 

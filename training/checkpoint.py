@@ -71,6 +71,7 @@ class TrainingRecord:
     teachers: tuple[str, ...] = ()  # the commands that trained them
     temperature: float = 1.0  # that the logits are divided by, inside the classifier
     outside_shift: float = 0.0  # that was added to the logit of O before
+    min_score: float | None = None  # of entities that are returned; None: none was looked for
     begun_with: str = ""  # the command that trained what it began with, if not an encoder
     begun_with_sha256: str = ""  # of the weights of that
     averaged: tuple[
@@ -124,7 +125,7 @@ def save(folder: Path, network: Network, tokenizer: Tokenizer, record: TrainingR
     network.config.architectures = [type(network).__name__]
     network.config.save_pretrained(folder)
     tokenizer.save(str(folder / TOKENIZER_FILE))
-    _write_record(folder, record)
+    keep_record(folder, record)
 
 
 def adjust_classifier(
@@ -148,7 +149,24 @@ def adjust_classifier(
     for name in CLASSIFIER:
         weights[name] = weights[name] * factor
     save_file(weights, path, metadata={"format": "pt"})
-    _write_record(folder, record)
+    keep_record(folder, record)
+
+
+def keep_record(folder: Path, record: TrainingRecord) -> None:
+    """Writes the record of a checkpoint anew, and what serving reads of it.
+
+    Args:
+        folder: the checkpoint.
+        record: takes the place of its record.
+    """
+    content = json.dumps(asdict(record), indent=2) + "\n"
+    (folder / _RECORD_FILE).write_text(content, "utf-8")
+    path = folder / CONFIG_FILE
+    config = json.loads(path.read_text("utf-8"))
+    config.pop("min_score", None)
+    if record.min_score:
+        config["min_score"] = record.min_score
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
 def load_record(folder: Path) -> TrainingRecord:
@@ -241,11 +259,6 @@ def _vocabulary(folder: Path, casing: Mapping[str, Tensor]) -> CasedVocabulary:
             casing["cases"].long().numpy(),
         )
     )
-
-
-def _write_record(folder: Path, record: TrainingRecord) -> None:
-    content = json.dumps(asdict(record), indent=2) + "\n"
-    (folder / _RECORD_FILE).write_text(content, "utf-8")
 
 
 def _existing(path: Path) -> Path:

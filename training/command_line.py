@@ -247,6 +247,13 @@ def _add_publish(publish: argparse.ArgumentParser) -> None:
     tracked.add_argument(
         "--from-alias", metavar="NAME@ALIAS", help="the registered model with this alias"
     )
+    publish.add_argument(
+        "--quantized",
+        type=Path,
+        metavar="FILE",
+        help="the int8 file of this model, such as that of the version it was restored from;"
+        " default: quantize",
+    )
 
 
 def _add_search(search: argparse.ArgumentParser) -> None:

@@ -1,9 +1,11 @@
 """What each command of `python -m training` does."""
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from inference.errors import ModelInvalid
 from inference.runtime import Session
 from training import batch_independence, document_agreement, gate, publication
 from training.activations import training_rows
@@ -188,6 +190,7 @@ def run_publish(
     *,
     replace_version: bool,
     largest_loss: float = gate.LARGEST_LOSS,
+    quantized: Path | None = None,
 ) -> None:
     """Measures both files and writes the version folder.
 
@@ -197,9 +200,19 @@ def run_publish(
         version: the model's; None: the next number.
         replace_version: overwrite a version that exists.
         largest_loss: of F1 that quantization may cost.
+        quantized: the int8 file; None: one is made.
+
+    Raises:
+        ModelInvalid: there is no such file.
     """
+    if quantized and not quantized.is_file():
+        raise ModelInvalid(f"{quantized}: no such file: --quantized names an int8 file")
     parity = run_export(place)
-    run_quantize(place)
+    if quantized:
+        if quantized.resolve() != place.int8.resolve():
+            shutil.copyfile(quantized, place.int8)
+    else:
+        run_quantize(place)
     folder = publication.publish(
         publication.Candidate(
             name=name,

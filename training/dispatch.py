@@ -230,4 +230,5 @@ def _publish(place: commands.Workplace, options: argparse.Namespace) -> None:
         options.version,
         replace_version=options.replace,
         largest_loss=options.largest_loss,
+        quantized=getattr(options, "quantized", None),
     )

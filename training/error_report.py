@@ -115,7 +115,7 @@ def error_report(model: str, findings: Sequence[Findings]) -> str:
     for found in findings:
         counts = dict.fromkeys(Kind, 0)
         types = scored_types(found.corpus.source)
-        for example, entities in zip(found.corpus.examples, found.entities, strict=True):
+        for example, entities in zip(found.corpus.examples, found.returned, strict=True):
             for mistake in mistakes(example, entities, types):
                 counts[mistake.kind] += 1
                 articles[mistake.kind].append(

@@ -33,7 +33,13 @@ class Findings:
     """What a model found in a corpus, as far as people say whether it is right."""
 
     corpus: Corpus
-    entities: list[list[Entity]]  # of each example, in order
+    entities: list[list[Entity]]  # of each example, in order, whatever their scores
+    min_score: float = 0.0  # least score of those that the service returns unless it is asked
+
+    @property
+    def returned(self) -> list[list[Entity]]:
+        """Those of each example that the service returns."""
+        return [[e for e in found if e.score >= self.min_score] for found in self.entities]
 
 
 def find(recognizer: Recognizer, corpus: Corpus) -> Findings:
@@ -46,8 +52,9 @@ def find(recognizer: Recognizer, corpus: Corpus) -> Findings:
         recognizer: the model.
         corpus: texts with their spans.
     """
-    found = recognizer.recognize([example.text for example in corpus.examples])
-    return Findings(corpus, list(map(_known, corpus.examples, found)))
+    found = recognizer.recognize([example.text for example in corpus.examples], min_score=0.0)
+    known = list(map(_known, corpus.examples, found))
+    return Findings(corpus, known, recognizer.decoder.min_score)
 
 
 def evaluate(recognizer: Recognizer, corpus: Corpus) -> Quality:
@@ -138,7 +145,7 @@ def _known(example: Example, entities: Sequence[Entity]) -> list[Entity]:
 def _quality_of(findings: Findings, types: Collection[str]) -> Quality:
     return quality(
         [gold_spans(example, types) for example in findings.corpus.examples],
-        [entity_spans(entities, types) for entities in findings.entities],
+        [entity_spans(entities, types) for entities in findings.returned],
     )
 
 

@@ -230,13 +230,19 @@ def _restored(version: str) -> str:
 
 def _temperature(training: Mapping[str, Any]) -> str:
     temperature, shift = training.get("temperature", 1.0), training.get("outside_shift", 0.0)
-    if temperature == 1.0 and not shift:
-        return ""
-    shifted = f" after\n{shift:g} was added to that of O" if shift else ""
-    return (
-        f" The logits are divided by\n{temperature:g}{shifted}, which `fine-tune` found on these"
-        " same splits, so that on other text it will be larger."
-    )
+    text = ""
+    if temperature != 1.0 or shift:
+        shifted = f" after\n{shift:g} was added to that of O" if shift else ""
+        text = (
+            f" The logits are divided by\n{temperature:g}{shifted}, which `fine-tune` found on"
+            " these same splits, so that on other text it will be larger."
+        )
+    if training.get("min_score"):
+        text += (
+            f" Where a caller asks for no\n`min_score`, entities that score"
+            f" {training['min_score']:g} at least are returned, which was found there as well."
+        )
+    return text
 
 
 def _origin(training: Mapping[str, Any]) -> str:

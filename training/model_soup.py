@@ -94,4 +94,5 @@ def _record(records: Sequence[TrainingRecord]) -> TrainingRecord:
         teachers=tuple(teachers),
         temperature=1.0,
         outside_shift=0.0,
+        min_score=None,
     )

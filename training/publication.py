@@ -163,6 +163,7 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
             "averaged": list(record.averaged),
             "temperature": record.temperature,
             "outside_shift": record.outside_shift,
+            "min_score": record.min_score,
             "restored_from": record.restored_from,
             "precision": record.precision,
             "device": record.device,

@@ -40,7 +40,12 @@ class Recognizer:
     decoder: Decoder
 
     def recognize(
-        self, texts: Sequence[str], batch_size: int = 32, *, by_length: bool = True
+        self,
+        texts: Sequence[str],
+        batch_size: int = 32,
+        *,
+        by_length: bool = True,
+        min_score: float | None = None,
     ) -> list[list[Entity]]:
         """Finds the entities of texts.
 
@@ -48,12 +53,13 @@ class Recognizer:
             texts: any number.
             batch_size: most windows in a run; at least 1.
             by_length: batch windows of near-equal length, not in the order of the texts.
+            min_score: least score of an entity, in [0, 1]; None: the model's.
 
         Returns:
             The entities of each text, in order.
         """
         scored = self.score(texts, batch_size, by_length=by_length)
-        return [self.decoder.decode(text, logits) for text, logits in scored]
+        return [self.decoder.decode(text, logits, min_score=min_score) for text, logits in scored]
 
     def score(
         self, texts: Sequence[str], batch_size: int = 32, *, by_length: bool = True
@@ -117,7 +123,7 @@ def load_recognizer(model: Path, window_tokens: int, threads: int) -> Recognizer
             model.with_name("tokenizer.json"), window_tokens, joined_words=config.joined_words
         ),
         Session.load(model, threads, len(config.labels)),
-        Decoder(config.labels),
+        Decoder(config.labels, config.min_score),
     )
 
 

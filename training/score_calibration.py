@@ -1,4 +1,4 @@
-"""Two numbers that are found on dev and folded into the classifier; they cost nothing.
+"""Three numbers that are found on dev. Two are folded into the classifier; they cost nothing.
 
 The shift of O is added to its logit, so that F1 is higher: what a network finds at its ease is the
 likeliest label of each token, and the balance of missed and made-up entities that comes of it is
@@ -7,7 +7,12 @@ nobody's choice.
 The temperature divides all logits, so that scores are worth their name: a network that has seen its
 training sentences several times is surer than it is right. It moves no label.
 
-Source: Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks (2017).
+The least score of an entity that is worth its place in an answer stands in `config.json`, and holds
+where a caller asks for none (`inference.decoding`). What is right with a probability of less than
+half the F1 lowers it.
+
+Sources: Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks (2017); Lipton,
+Elkan and Narayanaswamy, Optimal Thresholding of Classifiers to Maximize F1 Measure (2014).
 """
 
 import math
@@ -23,12 +28,13 @@ from torch import Tensor
 
 from inference.decoding import Decoder
 from inference.tokenization import Tokenizer
-from training.calibration import ScoredEntity, scored_entities
+from training.calibration import ScoredEntity, quality_above, scored_entities
 from training.checkpoint import (
     CLASSIFIER,
     TOKENIZER_FILE,
     TrainingRecord,
     adjust_classifier,
+    keep_record,
     load_cased,
     load_record,
 )
@@ -44,6 +50,9 @@ _STEPS = 12
 _GOLDEN = (math.sqrt(5) - 1) / 2
 # Coarse, so that what is found is the model's way and not that of a few sentences; least first.
 _SHIFTS = (0.0, 0.25, -0.25, 0.5, -0.5, 0.75, -0.75, 1.0, -1.0)
+# Least first. From half on entities are right more often than not, and a caller who would rather
+# miss them says so.
+_MIN_SCORES = (0.0, 0.3, 0.35, 0.4, 0.45, 0.5)
 # What chance makes of the mean F1 of some sets. On text unlike dev, as in small letters, a network
 # is less sure, and a shift costs more than on dev.
 _AS_GOOD_F1 = 0.2
@@ -53,13 +62,15 @@ _SURE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What a model's logits have gone through."""
+    """What a model's logits have gone through, and which of its entities are returned."""
 
     outside_shift: float
     temperature: float
+    min_score: float = 0.0
 
     def __str__(self) -> str:
-        return f"shift of O {self.outside_shift:g}, temperature of the scores {self.temperature:g}"
+        logits = f"shift of O {self.outside_shift:g}, temperature {self.temperature:g}"
+        return f"{logits} of the scores, least score {self.min_score:g}"
 
 
 _NONE = Calibration(0.0, 1.0)
@@ -93,7 +104,7 @@ class Adjusted:
 
 
 def calibrate(folder: Path, corpora: Sequence[Corpus], shift: float | None = None) -> Calibration:
-    """Calibrates a checkpoint; one that was calibrated already stays as it is.
+    """Calibrates a checkpoint; what was found already stays as it is.
 
     Args:
         folder: the checkpoint; its classifier is written anew.
@@ -101,22 +112,28 @@ def calibrate(folder: Path, corpora: Sequence[Corpus], shift: float | None = Non
         shift: of O, in place of the one that dev tells; calibrates anew what was calibrated.
 
     Returns:
-        What its logits go through.
+        What was found.
 
     Raises:
         CheckpointInvalid: the folder is not a checkpoint.
     """
     record = load_record(folder)
-    present = Calibration(record.outside_shift, record.temperature)
-    if not corpora or (shift is None and present != _NONE):
+    present = Calibration(record.outside_shift, record.temperature, record.min_score or 0.0)
+    calibrated = shift is None and replace(present, min_score=0.0) != _NONE
+    if not corpora or (calibrated and record.min_score is not None):
         return present
     network = load_cased(folder)
-    network.load_state_dict(uncalibrated(network.state_dict(), record))
+    if not calibrated:
+        network.load_state_dict(uncalibrated(network.state_dict(), record))
     recognizer = Recognizer(
         Tokenizer.load(folder / TOKENIZER_FILE, WINDOW_TOKENS, joined_words=joins_words(network)),
         TorchScorer(network),
         Decoder(LABELS),
     )
+    if calibrated:  # before there were least scores
+        found = replace(present, min_score=least_min_score(recognizer, corpora))
+        keep_record(folder, replace(record, min_score=found.min_score))
+        return found
     found = best_calibration(recognizer, corpora, shift)
     adjust_classifier(
         folder,
@@ -142,7 +159,8 @@ def uncalibrated(state: Mapping[str, Tensor], record: TrainingRecord) -> dict[st
 def best_calibration(
     recognizer: Recognizer, corpora: Sequence[Corpus], shift: float | None = None
 ) -> Calibration:
-    """The least shift as good as the best, and with it the temperature with the likeliest scores.
+    """The least shift as good as the best, the temperature that makes its scores likeliest, and the
+    least score of an entity with which they are as good as with the best.
 
     The best has the highest mean F1; as good is what differs by less than chance does.
 
@@ -152,14 +170,16 @@ def best_calibration(
         shift: of O, in place of that one.
 
     Returns:
-        A shift in [-1, 1] unless it was given, and a temperature in [0.5, 8], to three digits; 0
-        and 1 where nothing is found.
+        A shift in [-1, 1] unless it was given, a temperature in [0.5, 8], to three digits, and a
+        score in [0, 0.5]; 0, 1 and 0 where nothing is found.
     """
     adjusted = Adjusted(recognizer.scorer)
     recognizer = replace(recognizer, scorer=adjusted)
     if shift is None:
         shift = _least_shift(recognizer, adjusted, corpora)
-    return Calibration(shift, _likeliest_temperature(recognizer, adjusted, corpora, shift))
+    found = Calibration(shift, _likeliest_temperature(recognizer, adjusted, corpora, shift))
+    adjusted.begin(found)
+    return replace(found, min_score=least_min_score(recognizer, corpora))
 
 
 def _least_shift(recognizer: Recognizer, adjusted: Adjusted, corpora: Sequence[Corpus]) -> float:
@@ -167,9 +187,29 @@ def _least_shift(recognizer: Recognizer, adjusted: Adjusted, corpora: Sequence[C
         adjusted.begin(Calibration(shift, 1.0))
         return fmean(evaluate(recognizer, corpus).f1 for corpus in corpora)
 
-    by_shift = {shift: mean_f1(shift) for shift in _SHIFTS}
-    as_good = max(by_shift.values()) - _AS_GOOD_F1
-    return next(shift for shift, f1 in by_shift.items() if f1 >= as_good)
+    return _least_as_good({shift: mean_f1(shift) for shift in _SHIFTS})
+
+
+def least_min_score(recognizer: Recognizer, corpora: Sequence[Corpus]) -> float:
+    """The least score of an entity with which the mean F1 is as good as with the best.
+
+    Args:
+        recognizer: the model; what it says itself does not count.
+        corpora: texts with their spans; at least one.
+
+    Returns:
+        A score in [0, 0.5].
+    """
+    findings = [find(recognizer, corpus) for corpus in corpora]
+    return _least_as_good(
+        {score: fmean(quality_above([f], score).f1 for f in findings) for score in _MIN_SCORES}
+    )
+
+
+def _least_as_good(mean_f1: Mapping[float, float]) -> float:
+    """The first of what has a mean F1 as good as the best."""
+    as_good = max(mean_f1.values()) - _AS_GOOD_F1
+    return next(setting for setting, f1 in mean_f1.items() if f1 >= as_good)
 
 
 def _likeliest_temperature(

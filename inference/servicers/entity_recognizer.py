@@ -128,7 +128,7 @@ def query_of(request: pb.RecognizeRequest) -> RecognizeQuery:
         model=request.model,
         version=request.version,
         labels=frozenset(options.labels),
-        min_score=options.min_score,
+        min_score=options.min_score if options.HasField("min_score") else None,
         aggregation=aggregation,
         offset_unit=offset_unit,
         priority=priority,

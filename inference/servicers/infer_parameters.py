@@ -24,7 +24,7 @@ class Options:
     """What the parameters of a request ask for."""
 
     labels: frozenset[str] = frozenset()
-    min_score: float = 0.0
+    min_score: float | None = None
     aggregation: Aggregation = Aggregation.FIRST
     offset_unit: OffsetUnit = OffsetUnit.CODEPOINT
     priority: Priority = Priority.INTERACTIVE

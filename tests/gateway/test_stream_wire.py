@@ -97,6 +97,14 @@ def test_options_come_from_the_query_string() -> None:
     assert (options.min_score, options.aggregation, options.offset_unit) == (0.5, pb.MAX, pb.UTF16)
 
 
+@pytest.mark.parametrize(("query", "asked"), [({}, None), ({"min_score": "0"}, 0.0)])
+def test_a_score_of_zero_is_not_the_model_s_default(
+    query: dict[str, object], asked: float | None
+) -> None:
+    options = stream_start(parse_query(STREAM_OPTIONS, query)).options
+    assert (options.min_score if options.HasField("min_score") else None) == asked
+
+
 @pytest.mark.parametrize(
     "query", [{"min_score": "2"}, {"min_score": "nan"}, {"aggregation": "best"}, {"label": "PER"}]
 )

@@ -76,6 +76,13 @@ def test_every_field_of_the_body_is_in_the_call() -> None:
     )
 
 
+@pytest.mark.parametrize(("said", "asked"), [("", None), (', "min_score": 0', 0.0)])
+def test_a_score_of_zero_is_not_the_model_s_default(said: str, asked: float | None) -> None:
+    body = wire.parse_json(RECOGNIZE_BODY, f'{{"text": "a"{said}}}'.encode())
+    options = wire.recognize_request(body).options
+    assert (options.min_score if options.HasField("min_score") else None) == asked
+
+
 def test_a_body_with_a_text_alone_asks_for_the_defaults() -> None:
     call = wire.recognize_request(RecognizeBody(text="a"))
     assert call == pb.RecognizeRequest(

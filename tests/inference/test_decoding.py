@@ -228,3 +228,21 @@ def test_labels_without_prefixes_are_read_as_inside() -> None:
 def test_labels_that_cannot_be_decoded_are_refused(labels: list[str]) -> None:
     with pytest.raises(ModelInvalid):
         Decoder(labels)
+
+
+@pytest.mark.parametrize("aggregation", [*Aggregation])
+def test_a_model_says_which_of_its_entities_of_words_are_returned(aggregation: Aggregation) -> None:
+    """Unless the caller says it; of tokens that are no words it knows nothing."""
+    text = words_of("Tim met Paris")
+    # Half and half with O, and sure.
+    logits = logits_of({"B-PER": 9.0, "O": 8.99}, {"O": 9.0}, {"B-LOC": 20.0})
+    decoder = Decoder(LABELS, min_score=0.6)
+    of_words = aggregation not in (Aggregation.SIMPLE, Aggregation.NONE)
+    for min_score, expected in (
+        (None, ["Paris"] if of_words else ["Tim", "Paris"]),
+        (0.0, ["Tim", "Paris"]),
+        (0.4, ["Tim", "Paris"]),
+        (0.7, ["Paris"]),
+    ):
+        found = decoder.decode(text, [logits[0]], aggregation, min_score)
+        assert [entity.text for entity in found] == expected

@@ -99,6 +99,11 @@ def test_a_score_may_be_a_string_for_clients_that_know_no_double(value: dict[str
     assert read_call(_with("min_score", **value), _MAX_TEXTS).query.min_score == 0.25
 
 
+def test_a_score_of_zero_is_not_the_model_s_default() -> None:
+    assert read_call(_request(b"a"), _MAX_TEXTS).query.min_score is None
+    assert read_call(_with("min_score", int64_param=0), _MAX_TEXTS).query.min_score == 0.0
+
+
 def test_a_score_is_compared_as_over_the_other_protocol() -> None:
     """`ner.v1` carries it in single precision, where 0.7 is a little less."""
     assert read_call(_with("min_score", double_param=0.7), 1).query.min_score == 0.699999988079071

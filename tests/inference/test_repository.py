@@ -132,6 +132,17 @@ def test_the_file_name_of_an_optimum_export_is_found(repository_folder: Path) ->
             },
             "config.json: joined_words must be true or false",
         ),
+        *(
+            (
+                {
+                    "id2label": dict(enumerate(LABELS)),
+                    "max_position_embeddings": 512,
+                    "min_score": score,
+                },
+                "config.json: min_score must be a number from 0 to 1",
+            )
+            for score in (1.5, -0.1, True, "0.4", None, float("nan"))
+        ),
     ],
 )
 def test_a_config_without_what_serving_needs_is_refused(
@@ -140,6 +151,14 @@ def test_a_config_without_what_serving_needs_is_refused(
     folder = write_version(repository_folder / "tiny" / "2")
     (folder / "config.json").write_text(json.dumps(config))
     assert refusal(repository_folder).startswith(message)
+
+
+def test_a_configuration_may_say_what_score_is_returned(repository_folder: Path) -> None:
+    assert load(repository_folder).get("tiny", "").decoder.min_score == 0.0
+    folder = write_version(repository_folder / "tiny" / "2")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"min_score": 0.4}))
+    assert load(repository_folder).get("tiny", "").decoder.min_score == 0.4
 
 
 def test_a_configuration_may_say_that_a_sign_within_ends_no_word(repository_folder: Path) -> None:

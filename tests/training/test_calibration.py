@@ -1,5 +1,7 @@
 """What scores are worth."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +66,16 @@ def test_a_higher_threshold_drops_what_scores_less() -> None:
     assert (table[0.6].precision, table[0.6].recall) == pytest.approx((200 / 3, 100.0))
     assert (table[0.9].precision, table[0.9].recall) == (50.0, 50.0)
     assert (table[0.95].precision, table[0.95].recall) == (100.0, 50.0)
+
+
+def test_what_the_model_says_itself_stands_in_the_table() -> None:
+    found = replace(findings([0.99, 0.45, 0.35], right=1), min_score=0.4)
+    table = {row.min_score: row.quality for row in calibration([found]).thresholds}
+    assert tuple(table) == (0.0, 0.4, *MIN_SCORES[1:])
+    assert table[0.4] == set_quality(found).micro
+    assert [table[score].precision for score in (0.0, 0.4, 0.5)] == pytest.approx(
+        [100 / 3, 50.0, 100.0]
+    )
 
 
 def test_types_that_the_set_does_not_annotate_do_not_count() -> None:

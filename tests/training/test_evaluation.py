@@ -42,6 +42,14 @@ def test_what_is_found_of_a_type_that_the_set_does_not_annotate_is_not_scored() 
     assert measured == [Quality(50.0, 50.0, 50.0, 2), Quality(100.0, 100.0, 100.0, 1)]
 
 
+def test_what_the_service_does_not_return_is_not_measured() -> None:
+    example = Example("1", "x" * 20, (Span(0, 3, "PER"),))
+    found = [Entity("xxx", "PER", 0, 3, 0.4), Entity("xx", "PER", 4, 6, 0.39)]
+    corpus = Corpus(SourceSet("full", "Full", "CC0-1.0"), "", [example])
+    assert set_quality(Findings(corpus, [found])).micro.precision == 50.0
+    assert set_quality(Findings(corpus, [found], min_score=0.4)).micro.precision == 100.0
+
+
 def test_each_type_has_its_own_figures_and_the_macro_mean_is_over_those_that_occur() -> None:
     example = Example("1", "x" * 20, (Span(0, 3, "PER"), Span(4, 6, "PER"), Span(7, 9, "LOC")))
     found = [Entity("xxx", "PER", 0, 3, 0.9), Entity("xx", "LOC", 7, 9, 0.9)]

@@ -149,3 +149,16 @@ def test_what_is_measured_has_the_words_that_are_served(tmp_path: Path, joined: 
     (folder / "config.json").write_text(json.dumps(config | {"joined_words": joined}))
     found = load_recognizer(folder / "model.onnx", 64, 1).recognize(["met Paris-a"])
     assert names(found) == [["Paris-a" if joined else "Paris"]]
+
+
+@pytest.mark.parametrize("min_score", [0.0, 1.0])
+def test_what_is_measured_is_what_is_returned(tmp_path: Path, min_score: float) -> None:
+    folder = write_version(tmp_path / "tiny" / "1")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"min_score": min_score}))
+    recognizer = load_recognizer(folder / "model.onnx", 64, 1)
+    assert names(recognizer.recognize(["met Paris"])) == [[] if min_score else ["Paris"]]
+    source = SourceSet("tiny", "Tiny", "CC0-1.0")
+    found = find(recognizer, Corpus(source, "", [Example("1", "met Paris", ())]))
+    assert names(found.entities) == [["Paris"]]
+    assert found.returned == ([[]] if min_score else found.entities)

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import onnx
 import pytest
 
 from training.__main__ import main
@@ -94,9 +96,19 @@ def test_a_tracked_run_can_be_published(
     target = ["--run", str(tmp_path / "runs" / "other"), "--models", str(tmp_path / "models")]
     for origin in (["--from-run", run_id], ["--from-alias", "ner-tiny@champion"]):
         assert main(["publish", *place, *target, *origin]) == 0
+    folder = tmp_path / "models" / "ner-en"
     for version in ("1", "2"):
-        folder = tmp_path / "models" / "ner-en" / version
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        manifest = json.loads((folder / version / "manifest.json").read_text("utf-8"))
         assert manifest["training"]["run_id"] == run_id
     assert main(["publish", *place, *target, "--from-alias", "ner-tiny"]) == 1
     assert "NAME@ALIAS" in capsys.readouterr().err
+    ready = tmp_path / "ready.onnx"
+    shutil.copyfile(folder / "2" / "model.onnx", ready)
+    other = onnx.load(ready)
+    other.doc_string = "as it was"
+    onnx.save(other, ready)
+    again = ["publish", *place, *target, "--from-run", run_id, "--quantized"]
+    assert main([*again, str(ready)]) == 0
+    assert (folder / "3" / "model.onnx").read_bytes() == ready.read_bytes()
+    assert main([*again, str(tmp_path / "none.onnx")]) == 1
+    assert "none.onnx: no such file: --quantized names an int8 file" in capsys.readouterr().err

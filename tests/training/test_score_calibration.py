@@ -1,5 +1,6 @@
 """Logits that are shifted until F1 is as good as highest, and softened to be worth their name."""
 
+import json
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,13 +16,21 @@ from inference.decoding import Decoder
 from inference.tokenization import Tokenizer as ServingTokenizer
 from training.__main__ import main
 from training.calibration import ScoredEntity
-from training.checkpoint import TrainingRecord, load_plain, load_record, save
+from training.checkpoint import (
+    WEIGHTS_FILE,
+    TrainingRecord,
+    keep_record,
+    load_plain,
+    load_record,
+    save,
+)
 from training.data import LABELS, Corpus, Example, SourceSet, Span
 from training.recognition import Recognizer
 from training.score_calibration import (
     Calibration,
     best_calibration,
     calibrate,
+    least_min_score,
     log_loss,
     outside,
 )
@@ -106,7 +115,64 @@ def test_what_a_shift_gains_by_chance_is_not_worth_it(tokenizer: Tokenizer) -> N
 
 def test_nothing_found_leaves_the_scores(recognizer: Recognizer) -> None:
     empty = Corpus(_SOURCE, "", [Example("1", " ", ())])
-    assert best_calibration(recognizer, [empty]) == Calibration(0.0, 1.0)
+    assert best_calibration(recognizer, [empty]) == Calibration(0.0, 1.0, 0.0)
+
+
+class SureOfYork:
+    """Gives "york" as a person 95 %, and "apple" as one a share that falls short of a half."""
+
+    def __init__(self, apple: float) -> None:
+        self._apple = apple
+
+    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        york = ids == ids[0, 1]
+        person = np.where(york, 0.95, self._apple)
+        # What is left is shared by all other labels, so that the person stays the likeliest.
+        logits = np.log(np.repeat((1 - person)[..., None] / (len(LABELS) - 1), len(LABELS), -1))
+        logits[..., LABELS.index("B-PER")] = np.log(person)
+        return logits.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("apple", "right", "expected"), [(0.33, 0, 0.35), (0.42, 0, 0.45), (0.42, 4, 0.0)]
+)
+def test_the_least_score_is_the_least_at_which_f1_is_highest(
+    tokenizer: Tokenizer, apple: float, right: int, expected: float
+) -> None:
+    """It leaves out the apples, unless enough of them are persons."""
+    network = Recognizer(ServingTokenizer(tokenizer, 64), SureOfYork(apple), Decoder(LABELS))
+    spans = [Span(11 * i, 11 * i + 4, "PER") for i in range(4)]
+    spans += [Span(11 * i + 5, 11 * i + 10, "PER") for i in range(right)]
+    text = Example("1", "york apple " * 4, tuple(sorted(spans, key=lambda span: span.start)))
+    assert least_min_score(network, [Corpus(_SOURCE, "", [text])]) == expected
+
+
+def test_a_checkpoint_of_before_there_were_least_scores_gets_one_alone(
+    network: BertForTokenClassification,
+    tokenizer: Tokenizer,
+    record: TrainingRecord,
+    tmp_path: Path,
+) -> None:
+    """Its weights stay, and its configuration says what the record says."""
+    before = replace(record, temperature=2.0, min_score=None)
+    network = deepcopy(network)
+    with torch.no_grad():
+        network.classifier.weight.zero_()
+        network.classifier.bias.fill_(-50)
+        network.classifier.bias[[LABELS.index("O"), LABELS.index("B-PER")]] = torch.tensor([0, 0.1])
+    save(tmp_path, network, tokenizer, before)
+    weights = (tmp_path / WEIGHTS_FILE).read_bytes()
+    texts = corpus(12, persons=1)
+    found = calibrate(tmp_path, [texts])
+    assert found == Calibration(0.0, 2.0, 0.0)  # 52 % of sureness is worth its place
+    keep_record(tmp_path, replace(before, min_score=0.4))
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    assert config["min_score"] == 0.4
+    assert calibrate(tmp_path, [texts]) == Calibration(0.0, 2.0, 0.4)
+    assert load_record(tmp_path) == replace(before, min_score=0.4)
+    assert (tmp_path / WEIGHTS_FILE).read_bytes() == weights
+    keep_record(tmp_path, before)
+    assert "min_score" not in json.loads((tmp_path / "config.json").read_text("utf-8"))
 
 
 def test_the_log_loss_is_the_mean_surprise() -> None:

@@ -257,7 +257,9 @@ class RecognizeOptions(_message.Message):
     OFFSET_UNIT_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     min_score: _builtins.float
-    """Return only entities with at least this score, in [0, 1]."""
+    """Return only entities with at least this score, in [0, 1]; 0 returns all. Not set: what the
+    model says (`min_score` in its config.json), and without that all; with SIMPLE and NONE, all.
+    """
     aggregation: Global___Aggregation.ValueType
     offset_unit: Global___OffsetUnit.ValueType
     priority: Global___Priority.ValueType
@@ -269,16 +271,18 @@ class RecognizeOptions(_message.Message):
         self,
         *,
         labels: _abc.Iterable[_builtins.str] | None = ...,
-        min_score: _builtins.float = ...,
+        min_score: _builtins.float | None = ...,
         aggregation: Global___Aggregation.ValueType = ...,
         offset_unit: Global___OffsetUnit.ValueType = ...,
         priority: Global___Priority.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregation", b"aggregation", "labels", b"labels", "min_score", b"min_score", "offset_unit", b"offset_unit", "priority", b"priority"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "aggregation", b"aggregation", "labels", b"labels", "min_score", b"min_score", "offset_unit", b"offset_unit", "priority", b"priority"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__min_score: _TypeAlias = _typing.Literal["min_score"]  # noqa: Y015
+    _WhichOneofArgType__min_score: _TypeAlias = _typing.Literal["_min_score", b"_min_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_score) -> _WhichOneofReturnType__min_score | None: ...
 
 Global___RecognizeOptions: _TypeAlias = RecognizeOptions  # noqa: Y015
 
