@@ -6,7 +6,7 @@ from typing import Final
 from gateway.errors import Reason
 
 MODEL: Final = "ner-en"
-VERSION: Final = "9"
+VERSION: Final = "10"
 TEXT: Final = "Angela Merkel met Tim Cook of Apple in Seoul."
 ENTITIES: Final = [
     {"text": "Angela Merkel", "label": "PER", "start": 0, "end": 13, "score": 0.951622},

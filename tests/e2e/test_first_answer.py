@@ -3,6 +3,7 @@
 import json
 import shlex
 import subprocess
+from pathlib import Path
 
 import grpc
 import httpx
@@ -22,6 +23,15 @@ _FOUND = [
     Found(30, 35, "ORG", "Apple"),
     Found(39, 44, "LOC", "Seoul"),
 ]
+# Names that are something else mostly.
+_UNSURE = [
+    "Send it to Windows and Mercury before Lent.",
+    "The Economist met Orange near Turkey Day at Subway.",
+    "The Blue Danube cafe at King's Cross served Earl Grey with Marmite.",
+    "He drank Guinness in a Ford.",
+    _TEXT,
+]
+_MODELS = Path(__file__).parents[2] / "models" / "ner-en"
 
 
 def test_the_sentence_of_the_readme_is_answered(http: httpx.Client) -> None:
@@ -57,6 +67,23 @@ def test_options_select_what_is_returned(http: httpx.Client) -> None:
     ).json()
     assert [entity["text"] for entity in answer["entities"]] == ["Seoul"]
     assert answer["timings"]["inference_ns"] > 0
+
+
+def test_what_is_likelier_wrong_is_returned_only_to_those_who_ask(http: httpx.Client) -> None:
+    """The model says from which score on; 0 is a score like any other."""
+    (live,) = http.get("/v1/models/ner-en").json()["versions"]
+    config = json.loads((_MODELS / live["version"] / "config.json").read_text("utf-8"))
+    found = {}
+    for name, options in (("model's", {}), ("all", {"min_score": 0}), ("sure", {"min_score": 0.8})):
+        answer = http.post("/v1/entities", json={"texts": _UNSURE, **options}).json()
+        found[name] = [e for result in answer["results"] for e in result["entities"]]
+        lines = "".join(json.dumps({"text": text}) + "\n" for text in _UNSURE)
+        stream = http.post("/v1/entities:stream", content=lines, params=options).text
+        streamed = [e for line in stream.splitlines() for e in json.loads(line)["entities"]]
+        assert streamed == found[name]
+    assert 0.3 <= config["min_score"] <= 0.5
+    assert found["model's"] == [e for e in found["all"] if e["score"] >= config["min_score"]]
+    assert len(found["all"]) > len(found["model's"]) > len(found["sure"]) > 0
 
 
 def test_the_models_are_listed(http: httpx.Client) -> None:

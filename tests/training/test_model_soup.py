@@ -33,7 +33,9 @@ def runs(
     tmp_path: Path,
 ) -> list[Path]:
     """Two that began alike; the second has all weights higher by one, and was calibrated."""
-    record = replace(record, begun_with="train parent", command="train 0", teachers=("train t",))
+    record = replace(
+        record, begun_with="train parent", command="train 0", teachers=("train t",), min_score=0.4
+    )
     save(tmp_path / "0", network, tokenizer, record)
     with torch.no_grad():
         for weight in network.parameters():
@@ -89,7 +91,7 @@ def test_the_record_names_every_run_and_all_data(runs: list[Path], tmp_path: Pat
         ("wikigold", "2"),
     ]
     assert record.teachers == ("train t",)
-    assert (record.outside_shift, record.temperature) == (0.0, 1.0)
+    assert (record.outside_shift, record.temperature, record.min_score) == (0.0, 1.0, None)
 
 
 def test_a_run_and_what_it_began_with_have_a_mean(
