@@ -143,6 +143,9 @@ class ModelVersion(BaseModel):
     aliases: list[str] = Field(description="Names by which requests may ask for it.")
     labels: list[str] = Field(description="Entity types.")
     max_window_tokens: int = Field(description="Longer texts are cut into several windows.")
+    min_score: float = Field(
+        description="Least score of an entity that it returns where a call has no `min_score`."
+    )
 
 
 class Model(BaseModel):

@@ -229,6 +229,7 @@ def _model(name: str, versions: Sequence[pb.ModelVersion]) -> dict[str, Any]:
                 "aliases": list(version.aliases),
                 "labels": list(version.labels),
                 "max_window_tokens": version.max_window_tokens,
+                "min_score": version.min_score,
             }
             for version in versions
         ],

@@ -84,6 +84,7 @@ class ModelMemory:
         version.resident, version.detail, version.proven = resident, "", True
         version.labels = model.decoder.entity_types
         version.window_tokens = model.tokenizer.window_tokens
+        version.min_score = model.decoder.min_score
         self._residency.hold(resident, size_bytes)
         return resident
 

@@ -101,6 +101,7 @@ class Version:
     followers: int = 0  # who wait for it to be loaded, and need no lease
     labels: tuple[str, ...] = ()
     window_tokens: int = 0
+    min_score: float = 0.0
 
     @property
     def answers(self) -> bool:
@@ -230,6 +231,7 @@ class ServedModel:
             tuple(sorted(aliases)),
             version.labels,
             version.window_tokens,
+            version.min_score,
             resident.size_bytes if resident else 0,
             bool(self.live) and version.answers,
         )

@@ -29,6 +29,7 @@ class VersionState:
     aliases: tuple[str, ...] = ()  # names by which a call may ask for it
     labels: tuple[str, ...] = ()  # entity types, known since it was first loaded
     window_tokens: int = 0  # longest window, likewise
+    min_score: float = 0.0  # of what it returns unless it is asked, likewise
     memory_bytes: int = 0  # what it is taken to hold; 0 while it is not in memory
     answers: bool = False  # a call that names it, perhaps after loading it
 

@@ -27,6 +27,7 @@ _MODEL: Final = {
             "aliases": ["live"],
             "labels": ["PER", "ORG", "LOC", "MISC"],
             "max_window_tokens": 128,
+            "min_score": 0.4,
         }
     ],
 }

@@ -174,4 +174,5 @@ def _model_version(state: VersionState) -> pb.ModelVersion:
         max_window_tokens=state.window_tokens,
         aliases=state.aliases,
         memory_bytes=state.memory_bytes,
+        min_score=state.min_score,
     )

@@ -73,6 +73,7 @@ def test_what_is_likelier_wrong_is_returned_only_to_those_who_ask(http: httpx.Cl
     """The model says from which score on; 0 is a score like any other."""
     (live,) = http.get("/v1/models/ner-en").json()["versions"]
     config = json.loads((_MODELS / live["version"] / "config.json").read_text("utf-8"))
+    assert live["min_score"] == config["min_score"]
     found = {}
     for name, options in (("model's", {}), ("all", {"min_score": 0}), ("sure", {"min_score": 0.8})):
         answer = http.post("/v1/entities", json={"texts": _UNSURE, **options}).json()

@@ -109,6 +109,7 @@ class ScriptedInference(pb_grpc.EntityRecognizerServicer):
                     aliases=["live"],
                     labels=["PER", "ORG"],
                     max_window_tokens=256,
+                    min_score=0.4,
                 ),
                 pb.ModelVersion(
                     name="ner-en", version="2", state=pb.ModelVersion.FAILED, detail="bad sha256"

@@ -21,6 +21,7 @@ async def test_every_model_is_listed_with_its_versions(http: httpx.AsyncClient) 
                 "aliases": ["live"],
                 "labels": ["PER", "ORG"],
                 "max_window_tokens": 256,
+                "min_score": 0.4,
             },
             {
                 "version": "2",
@@ -30,6 +31,7 @@ async def test_every_model_is_listed_with_its_versions(http: httpx.AsyncClient) 
                 "aliases": [],
                 "labels": [],
                 "max_window_tokens": 0,
+                "min_score": 0.0,
             },
         ],
     }

@@ -191,6 +191,7 @@ def test_versions_are_grouped_by_model() -> None:
         "aliases": [],
         "labels": [],
         "max_window_tokens": 0,
+        "min_score": 0.0,
     }
 
 

@@ -833,6 +833,7 @@ class ModelVersion(_message.Message):
     MAX_WINDOW_TOKENS_FIELD_NUMBER: _builtins.int
     ALIASES_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    MIN_SCORE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
     state: Global___ModelVersion.State.ValueType
@@ -843,6 +844,8 @@ class ModelVersion(_message.Message):
     """Longest window in tokens, special tokens included; longer texts are cut into several."""
     memory_bytes: _builtins.int
     """Memory that it is taken to hold; 0 while it is not in memory."""
+    min_score: _builtins.float
+    """Least score of an entity that it returns where a request has no `min_score`."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Entity types in the order of the model's label list ("PER"), without the BIO prefixes."""
@@ -863,10 +866,11 @@ class ModelVersion(_message.Message):
         max_window_tokens: _builtins.int = ...,
         aliases: _abc.Iterable[_builtins.str] | None = ...,
         memory_bytes: _builtins.int = ...,
+        min_score: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "detail", b"detail", "labels", b"labels", "live", b"live", "max_window_tokens", b"max_window_tokens", "memory_bytes", b"memory_bytes", "name", b"name", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "detail", b"detail", "labels", b"labels", "live", b"live", "max_window_tokens", b"max_window_tokens", "memory_bytes", b"memory_bytes", "min_score", b"min_score", "name", b"name", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
