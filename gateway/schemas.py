@@ -16,6 +16,7 @@ PriorityName = Literal["interactive", "bulk"]
 
 # Names of models, versions and labels are short; a longer one is a mistake that need not travel on.
 _Name = Annotated[str, Field(max_length=128)]
+_Score = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
 # The most that an inference service can be set to take in one call (INFERENCEMAX_TEXTS).
@@ -60,7 +61,7 @@ class RecognizeBody(BaseModel):
         fail_fast=True,
         description="Return only these labels. Default: all.",
     )
-    min_score: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] | None = Field(
+    min_score: _Score | None = Field(
         default=None,
         description="Return only entities with at least this score; 0 returns all. Default: what"
         " the model says is best, and all where it says nothing.",
@@ -174,7 +175,7 @@ class StreamOptions(BaseModel):
     model: _Name = ""
     version: _Name = ""
     labels: Annotated[list[_Name], Field(max_length=1000)] = []
-    min_score: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] | None = None
+    min_score: _Score | None = None
     aggregation: AggregationName = "first"
     offset_unit: OffsetUnitName = "codepoint"
 

@@ -32,40 +32,12 @@ def recipe_parser() -> argparse.ArgumentParser:
         help="begin with the recipe that a search found: its best.json, or the study's folder;"
         " the options below replace its settings",
     )
-    beginning = parser.add_mutually_exclusive_group()
-    beginning.add_argument(
-        "--encoder", help="Hugging Face folder or hub name; default: the package"
-    )
-    beginning.add_argument(
-        "--begin-with",
-        metavar="RUN",
-        help="folder of a trained checkpoint: its weights go on learning, in place of an encoder",
-    )
+    _add_beginning(parser)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--seed", type=int)
-    parser.add_argument(
-        "--passage-share",
-        type=float,
-        metavar="SHARE",
-        help="join sentences with those that follow in their document, so that this share of the"
-        " examples holds several: the model then reads texts of several sentences better, one by"
-        " one worse, in fewer steps; default: 0.2",
-    )
-    parser.add_argument(
-        "--replaced-share",
-        type=float,
-        metavar="SHARE",
-        help="put other names of their types into this share of the sentences with names",
-    )
-    parser.add_argument(
-        "--recased-share",
-        type=float,
-        metavar="SHARE",
-        help="put this share of the texts in small letters, in capitals, or with every word"
-        " capitalized",
-    )
+    _add_examples(parser)
     parser.add_argument(
         "--continuation-weight",
         type=float,
@@ -79,28 +51,7 @@ def recipe_parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help="use a moving average of the weights that keeps this share a step, 0.999 for one",
     )
-    taught = parser.add_mutually_exclusive_group()
-    taught.add_argument(
-        "--teachers",
-        nargs="+",
-        metavar="RUN",
-        help="folders of trained checkpoints: their mean is learned beside the annotation",
-    )
-    taught.add_argument(
-        "--answers",
-        nargs="+",
-        metavar="FILE",
-        help="what teachers answered: `ask` writes it; in place of teachers that are asked again"
-        " in every step; of several files the last that knows a sentence is right",
-    )
-    parser.add_argument("--teachers-share", type=float, help="of the loss; default: a half")
-    parser.add_argument(
-        "--features-share",
-        type=float,
-        metavar="WEIGHT",
-        help="of the features in --answers (`ask --features`) beside the loss, at the start; it"
-        " falls to 0 before the end; 0.3 for one; default: 0",
-    )
+    _add_teachers(parser)
     parser.add_argument(
         "--patience",
         type=int,
@@ -192,3 +143,64 @@ def _written(name: str, value: object) -> str:
     if name == "encoder":
         return encoder_name(str(value))
     return _PATHS.get(name, str(value))
+
+
+def _add_beginning(parser: argparse.ArgumentParser) -> None:
+    beginning = parser.add_mutually_exclusive_group()
+    beginning.add_argument(
+        "--encoder", help="Hugging Face folder or hub name; default: the package"
+    )
+    beginning.add_argument(
+        "--begin-with",
+        metavar="RUN",
+        help="folder of a trained checkpoint: its weights go on learning, in place of an encoder",
+    )
+
+
+def _add_examples(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--passage-share",
+        type=float,
+        metavar="SHARE",
+        help="join sentences with those that follow in their document, so that this share of the"
+        " examples holds several: the model then reads texts of several sentences better, one by"
+        " one worse, in fewer steps; default: 0.2",
+    )
+    parser.add_argument(
+        "--replaced-share",
+        type=float,
+        metavar="SHARE",
+        help="put other names of their types into this share of the sentences with names",
+    )
+    parser.add_argument(
+        "--recased-share",
+        type=float,
+        metavar="SHARE",
+        help="put this share of the texts in small letters, in capitals, or with every word"
+        " capitalized",
+    )
+
+
+def _add_teachers(parser: argparse.ArgumentParser) -> None:
+    taught = parser.add_mutually_exclusive_group()
+    taught.add_argument(
+        "--teachers",
+        nargs="+",
+        metavar="RUN",
+        help="folders of trained checkpoints: their mean is learned beside the annotation",
+    )
+    taught.add_argument(
+        "--answers",
+        nargs="+",
+        metavar="FILE",
+        help="what teachers answered: `ask` writes it; in place of teachers that are asked again"
+        " in every step; of several files the last that knows a sentence is right",
+    )
+    parser.add_argument("--teachers-share", type=float, help="of the loss; default: a half")
+    parser.add_argument(
+        "--features-share",
+        type=float,
+        metavar="WEIGHT",
+        help="of the features in --answers (`ask --features`) beside the loss, at the start; it"
+        " falls to 0 before the end; 0.3 for one; default: 0",
+    )

@@ -44,7 +44,8 @@ class GRPCInferenceServiceStub:
     Parameters of a request; their meanings are those of ner.v1.RecognizeOptions:
 
     labels       string  separated by commas: "PER,LOC"; default: all
-    min_score    double  0 to 1; also an int64, or a string for clients that know no double
+    min_score    double  0 to 1; also an int64, or a string for clients that know no double;
+    default: the model's
     aggregation  string  "first" (default), "simple", "average", "max", "none"
     offset_unit  string  "codepoint" (default), "utf16", "byte"
     priority     string  "interactive" (default), "bulk"; or Triton's levels: 0 and 1, or above
@@ -131,7 +132,8 @@ class GRPCInferenceServiceServicer:
     Parameters of a request; their meanings are those of ner.v1.RecognizeOptions:
 
     labels       string  separated by commas: "PER,LOC"; default: all
-    min_score    double  0 to 1; also an int64, or a string for clients that know no double
+    min_score    double  0 to 1; also an int64, or a string for clients that know no double;
+    default: the model's
     aggregation  string  "first" (default), "simple", "average", "max", "none"
     offset_unit  string  "codepoint" (default), "utf16", "byte"
     priority     string  "interactive" (default), "bulk"; or Triton's levels: 0 and 1, or above
@@ -292,7 +294,8 @@ class GRPCInferenceService:
     Parameters of a request; their meanings are those of ner.v1.RecognizeOptions:
 
     labels       string  separated by commas: "PER,LOC"; default: all
-    min_score    double  0 to 1; also an int64, or a string for clients that know no double
+    min_score    double  0 to 1; also an int64, or a string for clients that know no double;
+    default: the model's
     aggregation  string  "first" (default), "simple", "average", "max", "none"
     offset_unit  string  "codepoint" (default), "utf16", "byte"
     priority     string  "interactive" (default), "bulk"; or Triton's levels: 0 and 1, or above

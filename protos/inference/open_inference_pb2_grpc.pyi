@@ -45,7 +45,8 @@ class GRPCInferenceServiceStub:
     Parameters of a request; their meanings are those of ner.v1.RecognizeOptions:
 
       labels       string  separated by commas: "PER,LOC"; default: all
-      min_score    double  0 to 1; also an int64, or a string for clients that know no double
+      min_score    double  0 to 1; also an int64, or a string for clients that know no double;
+                           default: the model's
       aggregation  string  "first" (default), "simple", "average", "max", "none"
       offset_unit  string  "codepoint" (default), "utf16", "byte"
       priority     string  "interactive" (default), "bulk"; or Triton's levels: 0 and 1, or above
@@ -103,7 +104,8 @@ class GRPCInferenceServiceAsyncStub(GRPCInferenceServiceStub):
     Parameters of a request; their meanings are those of ner.v1.RecognizeOptions:
 
       labels       string  separated by commas: "PER,LOC"; default: all
-      min_score    double  0 to 1; also an int64, or a string for clients that know no double
+      min_score    double  0 to 1; also an int64, or a string for clients that know no double;
+                           default: the model's
       aggregation  string  "first" (default), "simple", "average", "max", "none"
       offset_unit  string  "codepoint" (default), "utf16", "byte"
       priority     string  "interactive" (default), "bulk"; or Triton's levels: 0 and 1, or above
@@ -157,7 +159,8 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     Parameters of a request; their meanings are those of ner.v1.RecognizeOptions:
 
       labels       string  separated by commas: "PER,LOC"; default: all
-      min_score    double  0 to 1; also an int64, or a string for clients that know no double
+      min_score    double  0 to 1; also an int64, or a string for clients that know no double;
+                           default: the model's
       aggregation  string  "first" (default), "simple", "average", "max", "none"
       offset_unit  string  "codepoint" (default), "utf16", "byte"
       priority     string  "interactive" (default), "bulk"; or Triton's levels: 0 and 1, or above
