@@ -7,13 +7,16 @@ training.json                                  encoder, data, settings, commit
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -105,7 +108,6 @@ def save(folder: Path, network: Network, tokenizer: Tokenizer, record: TrainingR
         tokenizer: made by `cased_tokenizer`.
         record: how the network was trained.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     embedding = cased_embedding(network)
     name_of_embedding = f"{network.base_model_prefix}.embeddings.word_embeddings"
     uncased, case = embedding.folded()
@@ -115,17 +117,18 @@ def save(folder: Path, network: Network, tokenizer: Tokenizer, record: TrainingR
         if not name.startswith(name_of_embedding)
     }
     weights[f"{name_of_embedding}.weight"] = uncased[embedding.rows] + case[embedding.cases]
-    save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     casing = {
         "rows": embedding.rows.to(torch.int32),
         "cases": embedding.cases.to(torch.int32),
         "vectors": case,
     }
-    save_file(casing, folder / _CASING_FILE)
     network.config.architectures = [type(network).__name__]
-    network.config.save_pretrained(folder)
-    tokenizer.save(str(folder / TOKENIZER_FILE))
-    keep_record(folder, record)
+    with _replacing(folder) as new:
+        save_file(weights, new / WEIGHTS_FILE, metadata={"format": "pt"})
+        save_file(casing, new / _CASING_FILE)
+        network.config.save_pretrained(new)
+        tokenizer.save(str(new / TOKENIZER_FILE))
+        _write_record(new, new, record)
 
 
 def adjust_classifier(
@@ -142,14 +145,14 @@ def adjust_classifier(
     Raises:
         CheckpointInvalid: the folder is not a checkpoint.
     """
-    path = _existing(folder / WEIGHTS_FILE)
-    weights = load_file(path)
+    weights = _tensors(folder / WEIGHTS_FILE)
     _, bias = CLASSIFIER
     weights[bias] += torch.from_numpy(shift)
     for name in CLASSIFIER:
         weights[name] = weights[name] * factor
-    save_file(weights, path, metadata={"format": "pt"})
-    keep_record(folder, record)
+    with _replacing(folder) as new:
+        save_file(weights, new / WEIGHTS_FILE, metadata={"format": "pt"})
+        _write_record(folder, new, record)
 
 
 def keep_record(folder: Path, record: TrainingRecord) -> None:
@@ -159,14 +162,8 @@ def keep_record(folder: Path, record: TrainingRecord) -> None:
         folder: the checkpoint.
         record: takes the place of its record.
     """
-    content = json.dumps(asdict(record), indent=2) + "\n"
-    (folder / _RECORD_FILE).write_text(content, "utf-8")
-    path = folder / CONFIG_FILE
-    config = json.loads(path.read_text("utf-8"))
-    config.pop("min_score", None)
-    if record.min_score:
-        config["min_score"] = record.min_score
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+    with _replacing(folder) as new:
+        _write_record(folder, new, record)
 
 
 def load_record(folder: Path) -> TrainingRecord:
@@ -178,11 +175,15 @@ def load_record(folder: Path) -> TrainingRecord:
     Raises:
         CheckpointInvalid: the folder is not a checkpoint.
     """
-    content = json.loads(_existing(folder / _RECORD_FILE).read_text("utf-8"))
-    content["data"] = tuple(TrainedOn(**entry) for entry in content["data"])
-    for name in ("teachers", "averaged"):
-        content[name] = tuple(content.get(name, ()))
-    return TrainingRecord(**content)
+    path = _existing(folder / _RECORD_FILE)
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        content["data"] = tuple(TrainedOn(**entry) for entry in content["data"])
+        for name in ("teachers", "averaged"):
+            content[name] = tuple(content.get(name, ()))
+        return TrainingRecord(**content)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointInvalid(f"{path}: no record of a training: {error!r}") from error
 
 
 def load_plain(folder: Path) -> Network:
@@ -194,8 +195,11 @@ def load_plain(folder: Path) -> Network:
     Raises:
         CheckpointInvalid: the folder is not a checkpoint.
     """
-    _existing(folder / WEIGHTS_FILE)
-    network = pretrained(folder)
+    path = _existing(folder / WEIGHTS_FILE)
+    try:
+        network = pretrained(folder)
+    except SafetensorError as error:
+        raise _cut(path, error) from error
     network.train(mode=False)
     return network
 
@@ -212,7 +216,7 @@ def load_cased(folder: Path) -> Network:
     Raises:
         CheckpointInvalid: the folder is not a checkpoint.
     """
-    casing = load_file(_existing(folder / _CASING_FILE))
+    casing = _tensors(folder / _CASING_FILE)
     network = load_plain(folder)
     keep_rows(network, range(int(casing["rows"].max()) + 1))
     with_casing(network, _vocabulary(folder, casing))
@@ -230,7 +234,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     Raises:
         CheckpointInvalid: the folder is not a checkpoint.
     """
-    return cased_tokenizer(_vocabulary(folder, load_file(_existing(folder / _CASING_FILE))))
+    return cased_tokenizer(_vocabulary(folder, _tensors(folder / _CASING_FILE)))
 
 
 def vocabulary_of(tokenizer: Tokenizer) -> str:
@@ -259,6 +263,39 @@ def _vocabulary(folder: Path, casing: Mapping[str, Tensor]) -> CasedVocabulary:
             casing["cases"].long().numpy(),
         )
     )
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A folder for new files, which take the places of the old ones when all are written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".writing-") as name:
+        new = Path(name)
+        yield new
+        for file in new.iterdir():
+            file.replace(folder / file.name)
+
+
+def _write_record(folder: Path, new: Path, record: TrainingRecord) -> None:
+    """Writes the record into a new folder, and the configuration as the record has it."""
+    content = json.dumps(asdict(record), indent=2) + "\n"
+    (new / _RECORD_FILE).write_text(content, "utf-8")
+    config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
+    config.pop("min_score", None)
+    if record.min_score:
+        config["min_score"] = record.min_score
+    (new / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(_existing(path))
+    except SafetensorError as error:
+        raise _cut(path, error) from error
+
+
+def _cut(path: Path, error: Exception) -> CheckpointInvalid:
+    return CheckpointInvalid(f"{path}: no whole file of weights ({error}): train it anew")
 
 
 def _existing(path: Path) -> Path:

@@ -1,8 +1,10 @@
 """Checkpoints as folders."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -13,6 +15,7 @@ from training.casing import CasedVocabulary, cased_tokenizer
 from training.checkpoint import (
     CheckpointInvalid,
     TrainingRecord,
+    adjust_classifier,
     load_cased,
     load_plain,
     load_record,
@@ -66,6 +69,39 @@ def test_a_missing_checkpoint_is_named_with_the_command_that_writes_it(tmp_path:
     for load in (load_plain, load_cased, load_record):
         with pytest.raises(CheckpointInvalid, match="no such file; `python -m training fine-tune`"):
             load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "casing.safetensors", "training.json"])
+def test_half_a_file_is_named(
+    name: str,
+    network: BertForTokenClassification,
+    tokenizer: Tokenizer,
+    record: TrainingRecord,
+    run_folder: Path,
+) -> None:
+    save(run_folder, network, tokenizer, record)
+    content = (run_folder / name).read_bytes()
+    (run_folder / name).write_bytes(content[: len(content) // 2])
+    load = load_record if name == "training.json" else load_cased
+    with pytest.raises(CheckpointInvalid, match=f"{name}: no "):
+        load(run_folder)
+
+
+def test_what_cannot_be_written_leaves_the_checkpoint_as_it_was(
+    network: BertForTokenClassification,
+    tokenizer: Tokenizer,
+    record: TrainingRecord,
+    run_folder: Path,
+) -> None:
+    """As where the disk is full, or somebody presses Ctrl-C."""
+    save(run_folder, network, tokenizer, record)
+    before = {path.name: path.read_bytes() for path in run_folder.iterdir()}
+    no_json = replace(record, command=b"")  # type: ignore[arg-type]  # fails after the weights
+    with pytest.raises(TypeError):
+        adjust_classifier(run_folder, np.ones(9, np.float32), 2.0, no_json)
+    with pytest.raises(TypeError):
+        save(run_folder, network, tokenizer, no_json)
+    assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == before
 
 
 def test_a_checkpoint_of_before_thinks_of_signs_apart_what_it_thought_of_signs(
