@@ -83,7 +83,9 @@ class Answers:
             digests, lengths, probabilities = (
                 tensors[name].numpy() for name in ("digests", "lengths", "probabilities")
             )
-        except (SafetensorError, KeyError) as error:
+        except FileNotFoundError:
+            raise
+        except (SafetensorError, KeyError, OSError) as error:
             raise AnswersInvalid(f"{path}: no file of answers; `ask` writes one") from error
         parts = np.split(probabilities, np.cumsum(lengths)[:-1])
         return cls(

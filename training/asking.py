@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from training.answers import Answers, AnswersInvalid, digest_of
 from training.checkpoint import load_record, load_tokenizer
+from training.conditions import weights_of
 from training.data import Answer, Corpus
 from training.distillation import Teachers
 from training.features import FeatureBasis, feature_layers
@@ -39,7 +40,7 @@ class Question:
 
     @property
     def conditions(self) -> dict[str, str]:
-        """All that an answer depends on, but for the text and the teachers."""
+        """All that an answer depends on, but for the text, the teachers and their precision."""
         return {
             "--most-tokens": str(self.most_tokens),
             "--unasked": self.unasked.pattern if self.unasked else "none",
@@ -126,6 +127,7 @@ def _begun(
     conditions = {
         **question.conditions,
         "--teachers": "; ".join(commands),
+        "sha256 of the teachers' weights": weights_of(folders),
         "vocabulary": teachers.vocabulary,
     }
     if before is None:

@@ -1,7 +1,7 @@
 """Conditions: what a run comes to depends on, beside its settings and the code."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from training.checkpoint import weights_sha256
@@ -28,14 +28,25 @@ def conditions(
     Raises:
         FileNotFoundError: a teacher has no weights.
     """
-    teachers = " ".join(weights_sha256(Path(folder)) for folder in recipe.teachers)
     return {
         "sha256 of the weights at the beginning": beginning_sha256,
-        "sha256 of the teachers' weights": teachers or "none",
+        "sha256 of the teachers' weights": weights_of(recipe.teachers) or "none",
         "sha256 of the answers": answers_sha256 or "none",
         **{f"train split of {corpus.source.name}": _content(corpus) for corpus in corpora},
         **{f"dev split of {corpus.source.name}": _content(corpus) for corpus in dev},
     }
+
+
+def weights_of(folders: Iterable[str]) -> str:
+    """Names the weights of checkpoints, in their order; empty: there are none.
+
+    Args:
+        folders: the checkpoints.
+
+    Raises:
+        FileNotFoundError: one has no weights.
+    """
+    return " ".join(weights_sha256(Path(folder)) for folder in folders)
 
 
 def _content(corpus: Corpus) -> str:

@@ -203,7 +203,7 @@ def new_course(
         CheckpointInvalid: the folder to begin with, or a teacher's, is not a checkpoint, or a
             teacher reads other tokens.
         DataInvalid: nobody says what is in a set of bare text.
-        AnswersInvalid: the answers are of other tokens.
+        AnswersInvalid: the answers are of other tokens, or to other texts.
     """
     started_s = time.monotonic()
     answers = Answers.load(*map(Path, recipe.answers)) if recipe.answers else None
@@ -266,7 +266,22 @@ def _check_taught(recipe: Recipe, corpora: Sequence[Corpus]) -> None:
             f"{', '.join(c.source.name for c in bare)}: labels nothing, so that only teachers can"
             " say what is in it: add --teachers or --answers, or choose other --sets"
         )
-    for corpus in bare if recipe.answers else ():
+    if recipe.answers:
+        _check_answered(recipe, corpora)
+
+
+def _check_answered(recipe: Recipe, corpora: Sequence[Corpus]) -> None:
+    """Answers belong to texts as they were asked about: others are learned without a word of it."""
+    answered = {c.source.name: sum(bool(e.answers) for e in c.examples) for c in corpora}
+    for corpus in corpora:
+        name = corpus.source.name
+        _log.info("%s: %d of %d texts answered", name, answered[name], len(corpus.examples))
+    if not any(answered.values()):
+        raise AnswersInvalid(
+            f"{', '.join(recipe.answers)}: no answer to any text of {', '.join(answered)}: ask"
+            " teachers about these sets as they are now"
+        )
+    for corpus in (corpus for corpus in corpora if corpus.source.is_bare_text):
         unasked = [example for example in corpus.examples if not example.answers]
         if unasked:
             raise DataInvalid(

@@ -82,6 +82,23 @@ _RANGES: Mapping[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
 }
 
 
+def settings_without_effect(recipe: Recipe) -> dict[str, str]:
+    """Settings that a recipe makes no use of, and why.
+
+    Args:
+        recipe: the settings.
+    """
+    reasons = {}
+    if recipe.begin_with:
+        reasons["encoder"] = "--begin-with takes its place"
+        reasons["new_parameter_factor"] = "with --begin-with no parameter is new"
+    if not recipe.teachers and not recipe.answers:
+        reasons["teachers_share"] = "there are no --teachers or --answers"
+    if not recipe.answers:
+        reasons["features_share"] = "there are no --answers"
+    return reasons
+
+
 def encoder_name(encoder: str) -> str:
     """What a pretrained encoder is called on any machine.
 

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from training.best_recipe import read_best
-from training.recipe import Recipe, encoder_name
+from training.recipe import (
+    Recipe,
+    RecipeInvalid,
+    encoder_name,
+    settings_without_effect,
+)
 
 # Settings that are paths of this machine, and what stands for them in a written command.
 _PATHS = {"begin_with": "RUN", "answers": "ANSWERS", "teachers": "TEACHER"}
@@ -67,7 +72,11 @@ def recipe_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", choices=("cpu", "cuda"), help="default: CUDA where there is one"
     )
-    parser.add_argument("--new-parameter-factor", type=float, help="of the rate, for new weights")
+    parser.add_argument(
+        "--new-parameter-factor",
+        type=float,
+        help="of the rate, for new weights; none are with --begin-with",
+    )
     parser.add_argument("--weight-decay", type=float)
     parser.add_argument("--warmup-share", type=float, help="of the steps")
     parser.add_argument("--gradient-norm-limit", type=float)
@@ -90,6 +99,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 
     Raises:
         BestRecipeInvalid: `--from-study` names no recipe.
+        RecipeInvalid: a setting is out of its range, or given where it has no effect.
     """
     study = getattr(options, "from_study", None)
     base = read_best(study).recipe if study else Recipe()
@@ -97,7 +107,11 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     for name, other in _INSTEAD:
         if name in given:
             base = replace(base, **{other: getattr(Recipe(), other)})
-    return replace(base, **given)
+    recipe = replace(base, **given)
+    for name, reason in settings_without_effect(recipe).items():
+        if name in given:
+            raise RecipeInvalid(f"--{name.replace('_', '-')} has no effect: {reason}")
+    return recipe
 
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:

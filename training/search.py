@@ -30,6 +30,7 @@ from training.study import (
     open_study,
     trial_folder,
     values,
+    worked_on,
 )
 from training.study_plots import write_plots
 from training.trial_reports import Reports
@@ -70,7 +71,7 @@ class _Sets:
 def run_search(search: Search, trials: int, workers: int) -> Outcome:
     """Runs trials until the study holds as many, and writes its best recipe and plots.
 
-    Started again after an interruption, it goes on; only one command at a time may work on a study.
+    Started again after an interruption, it goes on.
 
     Args:
         search: what to search.
@@ -78,26 +79,28 @@ def run_search(search: Search, trials: int, workers: int) -> Outcome:
         workers: processes; at least 1.
 
     Raises:
-        SearchRefused: the study is of another search, or no trial was finished.
+        SearchRefused: the study is of another search, another command works on it, or no trial was
+            finished.
         DataInvalid: as `check_labelled`, `read_training_corpora` and `read_dev_corpora`.
         FileNotFoundError: there is no such encoder, teacher or file of answers.
         TrainingInterrupted: by Ctrl-C.
     """
     sets = _read(search)
     search.folder.mkdir(parents=True, exist_ok=True)
-    with open_study(search.folder) as study:
-        check_same(study, search.folder, _conditions(search, sets))
-        clear_interrupted(study, search.folder)
-        todo = trials - count_finished(study)
-        started = len(study.trials)
-    try:
-        _run(search, [share for share in _shares(todo, workers) if share], started)
-    except KeyboardInterrupt as interruption:
-        raise TrainingInterrupted(
-            f"{search.folder}: the same command goes on after the trials that ended"
-        ) from interruption
-    with open_study(search.folder) as study:
-        return _outcome(study, search)
+    with worked_on(search.folder):
+        with open_study(search.folder) as study:
+            check_same(study, search.folder, _conditions(search, sets))
+            clear_interrupted(study, search.folder)
+            todo = trials - count_finished(study)
+            started = len(study.trials)
+        try:
+            _run(search, [share for share in _shares(todo, workers) if share], started)
+        except KeyboardInterrupt as interruption:
+            raise TrainingInterrupted(
+                f"{search.folder}: the same command goes on after the trials that ended"
+            ) from interruption
+        with open_study(search.folder) as study:
+            return _outcome(study, search)
 
 
 def _read(search: Search) -> _Sets:

@@ -7,7 +7,7 @@ from training.code_version import code_version
 from training.commands import Workplace
 from training.recipe import Recipe
 from training.search import Outcome, Search, run_search
-from training.search_space import check_unvaried, read_space
+from training.search_space import check_unvaried, effective, read_space
 from training.tracking import open_store
 
 
@@ -36,6 +36,7 @@ def run_searching(place: Workplace, base: Recipe, options: Searching) -> None:
     """
     space = read_space(options.space)
     check_unvaried(space, options.space, options.given)
+    space = effective(space, options.space, base)
     search = Search(
         data=place.data,
         folder=options.folder,

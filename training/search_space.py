@@ -1,6 +1,7 @@
 """The search space: which fields of a recipe a search varies, and within which bounds."""
 
 import dataclasses
+import logging
 import tomllib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ from typing import Any
 
 import optuna
 
-from training.recipe import Recipe, RecipeInvalid
+from training.recipe import Recipe, RecipeInvalid, settings_without_effect
 
+_log = logging.getLogger(__name__)
 DEFAULT_SPACE = Path(__file__).with_name("search_space.toml")
 Value = int | float | str | bool
 # They belong to the machine.
@@ -115,6 +117,26 @@ def check_unvaried(space: SearchSpace, path: Path, settings: Collection[str]) ->
             f"{path}: varies what {options} would set: leave that out, or name a file without"
             f" {tables} with --space"
         )
+
+
+def effective(space: SearchSpace, path: Path, base: Recipe) -> SearchSpace:
+    """The space without what would change nothing in any trial.
+
+    Args:
+        space: what is varied.
+        path: its file, for the message.
+        base: the settings that are not varied.
+
+    Raises:
+        SpaceInvalid: nothing is left.
+    """
+    vain = settings_without_effect(base)
+    left = tuple(d for d in space.dimensions if d.name not in vain)
+    for name in (d.name for d in space.dimensions if d.name in vain):
+        _log.info("%s is not varied: %s", name, vain[name])
+    if not left:
+        raise SpaceInvalid(f"{path}: nothing that it varies has an effect here: add a table")
+    return SearchSpace(left)
 
 
 def _dimensions(path: Path, content: dict[str, Any]) -> Iterator[FloatRange | IntRange | Choices]:

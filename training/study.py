@@ -1,5 +1,6 @@
 """The study: trials in a SQLite file, which outlives the command that runs them."""
 
+import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -13,9 +14,10 @@ from optuna.trial import TrialState
 
 _NAME = "search"
 _STORAGE_FILE = "study.db"
+_LOCK_FILE = "study.lock"
 _TRIAL_PREFIX = "trial-"
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-# No trial is cut short before as many have been finished: a median of fewer says little.
+# No trial is cut short before as many have come as far: a median of fewer says little.
 _TRIALS_BEFORE_PRUNING = 4
 # SQLite has one writer at a time.
 _LOCK_TIMEOUT_S = 60
@@ -36,14 +38,40 @@ def open_study(folder: Path) -> Iterator[optuna.Study]:
         f"sqlite:///{(folder / _STORAGE_FILE).resolve()}",
         engine_kwargs={"connect_args": {"timeout": _LOCK_TIMEOUT_S}},
     )
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=_TRIALS_BEFORE_PRUNING)
     try:
         if not optuna.get_all_study_names(storage):
             optuna.create_study(storage=storage, study_name=_NAME, direction="maximize")
-        yield optuna.load_study(storage=storage, study_name=_NAME, pruner=pruner)
+        yield optuna.load_study(storage=storage, study_name=_NAME, pruner=new_pruner())
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def new_pruner() -> optuna.pruners.MedianPruner:
+    """Ends the trials that are below the median of those that have come as far."""
+    return optuna.pruners.MedianPruner(
+        n_startup_trials=_TRIALS_BEFORE_PRUNING, n_min_trials=_TRIALS_BEFORE_PRUNING
+    )
+
+
+@contextmanager
+def worked_on(folder: Path) -> Iterator[None]:
+    """Keeps other commands from a study, in which they would end each other's trials.
+
+    Args:
+        folder: the study's.
+
+    Raises:
+        SearchRefused: one works on it.
+    """
+    with (folder / _LOCK_FILE).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until the file is closed
+        except BlockingIOError as error:
+            raise SearchRefused(
+                f"{folder}: another command works on it: --workers N runs trials side by side"
+            ) from error
+        yield
 
 
 def check_same(study: optuna.Study, folder: Path, conditions: Mapping[str, object]) -> None:

@@ -6,6 +6,7 @@ from training.fine_tune import EpochReport, StopTraining
 from training.recipe import Recipe
 
 _METRIC = "mean_f1"
+_QUARTER = 25  # percent
 
 
 class Reports:
@@ -20,6 +21,7 @@ class Reports:
         self._trial = trial
         self._recipe = recipe
         self._values: list[float] = []
+        self._reported = 0
         self.pruned = False
 
     @property
@@ -38,9 +40,13 @@ class Reports:
         """
         self._values.append(report.metrics[_METRIC])
         # By the share of the run, in percent: trials may differ in epochs, and the learning rate
-        # falls to zero over all of a run's.
+        # falls to zero over all of a run's. In quarters, which trials of all lengths pass.
         epochs = self._recipe.epochs
-        self._trial.report(self._values[-1], round(100 * report.epoch / epochs))
+        passed = 100 * report.epoch // epochs // _QUARTER * _QUARTER
+        if passed == self._reported:
+            return
+        self._reported = passed
+        self._trial.report(self._values[-1], passed)
         if report.epoch < epochs and self._trial.should_prune():
             self.pruned = True
             raise StopTraining

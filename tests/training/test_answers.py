@@ -17,6 +17,7 @@ from training.asking import Question, ask
 from training.batches import collate, encode
 from training.casing import EncoderInvalid
 from training.checkpoint import load_record
+from training.course import new_course
 from training.data import ENTITY_TYPES, Corpus, Example, SourceSet, join
 from training.data_folder import find_sets, read_corpus
 from training.distillation import Teachers
@@ -25,6 +26,7 @@ from training.mention_replacement import mentions_of, with_mentions_replaced
 from training.recipe_options import command_of
 
 TEXTS = ("Tim Cook of Apple in Seoul", "Angela Merkel met McDonald", "New York the apple", "", " ")
+LEARNED = "the apple in New York 2"  # in train splits of `data`
 CPU = torch.device("cpu")
 
 
@@ -186,11 +188,43 @@ def test_bare_text_that_nobody_was_asked_about_is_refused(
     answers: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ask([corpus("Bob")], teachers, Question(64)).write(answers)
+    ask([corpus("Bob", TEXTS[1])], teachers, Question(64)).write(answers)
     add_bare_set(data)
     assert run_fine_tune(encoder, data, tmp_path / "student", answers) == 1
     error = capsys.readouterr().err
-    assert f"bare/train.jsonl:1: no answer to this text in {answers}, nor to 4 more" in error
+    assert f"bare/train.jsonl:1: no answer to this text in {answers}, nor to 3 more" in error
+
+
+def test_answers_to_none_of_the_texts_are_refused(
+    encoder: Path,
+    data: Path,
+    teachers: list[str],
+    tmp_path: Path,
+    answers: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As where sentences were joined or corrected since: nothing would be learned of them."""
+    ask([corpus("Bob")], teachers, Question(64)).write(answers)
+    assert run_fine_tune(encoder, data, tmp_path / "student", answers) == 1
+    assert f"{answers}: no answer to any text of uner_en_ewt, wiki" in capsys.readouterr().err
+
+
+def test_how_many_texts_have_an_answer_is_told(
+    encoder: Path,
+    data: Path,
+    teachers: list[str],
+    answers: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    corpora = [read_corpus(data, source, "train") for source in find_sets(data)[:2]]
+    texts = sorted({example.text for example in corpora[0].examples})
+    ask([corpus(texts[0])], teachers, Question(64)).write(answers)
+    recipe = Recipe(encoder=str(encoder), answers=(str(answers),), device="cpu", threads=1)
+    with caplog.at_level("INFO"):
+        new_course(recipe, corpora, [], Run(tmp_path / "run", "train", None))
+    assert "uner_en_ewt: 1 of 32 texts answered\n" in caplog.text
+    assert "wikigold: 1 of 32 texts answered\n" in caplog.text
 
 
 def test_answers_about_other_tokens_are_refused(
@@ -201,9 +235,20 @@ def test_answers_about_other_tokens_are_refused(
     answers: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    replace(ask([corpus("Bob")], teachers, Question(64)), vocabulary="another").write(answers)
+    replace(ask([corpus(LEARNED)], teachers, Question(64)), vocabulary="another").write(answers)
     assert run_fine_tune(encoder, data, tmp_path / "student", answers) == 1
     assert "answers about other tokens than this encoder's" in capsys.readouterr().err
+
+
+def test_a_teacher_is_no_file_of_answers(
+    encoder: Path,
+    data: Path,
+    teachers: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_fine_tune(encoder, data, tmp_path / "student", Path(teachers[0])) == 1
+    assert f"{teachers[0]}: no file of answers; `ask` writes one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"\x08\0\0\0\0\0\0\0{}      "])

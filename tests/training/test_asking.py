@@ -16,6 +16,7 @@ from tests.training.test_answers import TEXTS, add_bare_set, corpus
 from training.__main__ import main
 from training.answers import Answers
 from training.asking import Keeping, Question, ask
+from training.checkpoint import WEIGHTS_FILE
 from training.data import Answer
 from training.run import TrainingInterrupted
 from training.training_state import StateInvalid
@@ -100,6 +101,14 @@ def test_another_teacher_is_refused(teachers: list[str], tmp_path: Path) -> None
         ask([corpus(*TEXTS)], teachers[1:], Question(64), keeping=Keeping(before))
 
 
+def test_a_teacher_that_has_learned_since_is_another(teachers: list[str]) -> None:
+    """The command that trained it is the same: it names no paths."""
+    before = ask([corpus(TEXTS[0])], teachers[:1], Question(64))
+    (Path(teachers[0]) / WEIGHTS_FILE).write_bytes((Path(teachers[1]) / WEIGHTS_FILE).read_bytes())
+    with pytest.raises(StateInvalid, match="sha256 of the teachers' weights was"):
+        ask([corpus(*TEXTS)], teachers[:1], Question(64), keeping=Keeping(before))
+
+
 def test_answers_of_several_files_are_not_gone_on_with(teachers: list[str], tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     for path, text in ((one, TEXTS[0]), (other, TEXTS[1])):
@@ -123,7 +132,7 @@ def test_the_command_tells_how_to_go_on(
     assert "texts are answered" in output.err
     assert f"go on with: python -m training {' '.join(command)} --resume" in output.err
     assert main(command) == 1
-    assert f"{file}: holds answers already: --resume keeps them" in capsys.readouterr().err
+    assert f"{file}: is there already: --resume keeps its answers" in capsys.readouterr().err
     assert main([*command, "--resume"]) == 0
     assert capsys.readouterr().out == f"{file}: answers to {len(MANY)} sentences\n"
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from tests.training.test_answers import TEXTS, corpus, said
+from tests.training.test_answers import LEARNED, TEXTS, corpus, said
 from tests.training.test_mix import answer_of
 from training.__main__ import main
 from training.answer_mixing import mix
@@ -190,19 +190,16 @@ def test_features_of_several_teachers_or_of_nothing_are_refused(teachers: list[s
         ask([corpus("", " ")], teachers[:1], WITH_FEATURES)
 
 
-@pytest.mark.parametrize("asked", [True, False])
 def test_a_student_of_features_that_are_not_there_is_refused(
-    asked: bool,
     encoder: Path,
     data: Path,
     teachers: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    ask([corpus(LEARNED)], teachers, Question(64)).write(tmp_path / "answers")
     command = ["fine-tune", "--data", str(data), "--encoder", str(encoder), "--no-tracking"]
     command += ["--run", str(tmp_path / "student"), "--features-share", "0.3"]
-    if asked:
-        ask([corpus("Bob")], teachers, Question(64)).write(tmp_path / "answers")
-        command += ["--answers", str(tmp_path / "answers")]
+    command += ["--answers", str(tmp_path / "answers")]
     assert main(command) == 1
     assert "there are no features in --answers" in capsys.readouterr().err

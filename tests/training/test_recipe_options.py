@@ -113,6 +113,20 @@ def test_a_setting_out_of_its_range_is_named_with_the_range(words: str, message:
         recipe_of(parsed(words.split()))
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--teachers-share 0.9", "--teachers-share has no effect: there are no --teachers or"),
+        ("--features-share 0.3", "--features-share has no effect: there are no --answers"),
+        ("--features-share 0.3 --teachers a", "--features-share has no effect: there are no"),
+        ("--new-parameter-factor 3 --begin-with a", "--new-parameter-factor has no effect: with"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(words: str, message: str) -> None:
+    with pytest.raises(RecipeInvalid, match=f"^{re.escape(message)}"):
+        recipe_of(parsed(words.split()))
+
+
 def test_a_setting_of_a_study_is_in_its_range_too(tmp_path: Path) -> None:
     path = write_best(BestRecipe(0, 80.0, SEARCHED), tmp_path)
     path.write_text(path.read_text("utf-8").replace("0.031", "-0.031"), "utf-8")

@@ -22,7 +22,7 @@ from training.run import TrainingInterrupted
 from training.sample.generate import SAMPLE
 from training.search import Search, run_search
 from training.search_space import DEFAULT_SPACE, Choices, FloatRange, SearchSpace
-from training.study import SearchRefused
+from training.study import SearchRefused, new_pruner, worked_on
 from training.study_plots import write_plots
 from training.trial_reports import Reports
 
@@ -77,6 +77,31 @@ def test_a_search_finds_a_recipe_and_goes_on_where_it_ended(search: Search) -> N
 
 def test_workers_share_the_trials(search: Search) -> None:
     assert run_search(search, 3, 2).finished == 3
+
+
+def test_two_commands_do_not_work_on_one_study(search: Search) -> None:
+    """The second would take the trials of the first for left ones, and end them."""
+    run_search(search, 1, 1)
+    with worked_on(search.folder), pytest.raises(SearchRefused, match="--workers N runs trials"):
+        run_search(search, 2, 1)
+    assert run_search(search, 2, 1).finished == 2
+
+
+def test_what_changes_nothing_is_not_varied(
+    data: Path, teachers: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space, study = tmp_path / "space.toml", tmp_path / "study"
+    space.write_text(
+        "[new_parameter_factor]\nlow = 1.0\nhigh = 9.0\n[learning_rate]\nchoices = [1e-3]\n"
+    )
+    words = ["search", "--data", str(data), "--study", str(study), "--space", str(space)]
+    words += ["--begin-with", teachers[0], "--epochs", "1", "--trials", "1", "--no-tracking"]
+    assert main([*words, "--threads", "1"]) == 0
+    table = (study / "trials.csv").read_text().splitlines()
+    assert table[0] == "trial,state,mean_f1,learning_rate"
+    space.write_text("[new_parameter_factor]\nlow = 1.0\nhigh = 9.0\n")
+    assert main(words) == 1
+    assert "nothing that it varies has an effect here" in capsys.readouterr().err
 
 
 def test_a_study_is_not_gone_on_with_another_space(search: Search) -> None:
@@ -208,8 +233,7 @@ def report(epoch: int, mean_f1: float) -> EpochReport:
 @pytest.fixture
 def study() -> optuna.Study:
     """Four trials of two epochs, at 60 and then 80."""
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=4)
-    study = optuna.create_study(direction="maximize", pruner=pruner)
+    study = optuna.create_study(direction="maximize", pruner=new_pruner())
     for _ in range(4):
         trial = study.ask()
         reports = Reports(trial, Recipe(epochs=2))
@@ -235,6 +259,41 @@ def test_trials_of_different_lengths_are_compared_at_the_same_share(study: optun
     later = Reports(study.ask(), Recipe(epochs=4))
     with pytest.raises(StopTraining):
         later.take(report(2, 59))
+
+
+def test_a_trial_is_not_ended_by_one_that_happened_to_report_where_it_does(
+    study: optuna.Study,
+) -> None:
+    """Of all before it one had five epochs."""
+    other = study.ask()
+    for epoch in range(1, 6):
+        Reports(other, Recipe(epochs=5)).take(report(epoch, 60))
+    study.tell(other, 60)
+    reports = Reports(study.ask(), Recipe(epochs=5))
+    for epoch, mean_f1 in enumerate((59.9, 59.9, 75, 80, 85), start=1):
+        reports.take(report(epoch, mean_f1))
+    assert (reports.pruned, reports.value) == (False, 85)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "reported"),
+    [
+        (1, {100}),
+        (2, {50, 100}),
+        (3, {25, 50, 100}),
+        (5, {25, 50, 75, 100}),
+        (6, {25, 50, 75, 100}),
+    ],
+)
+def test_trials_of_all_lengths_report_at_the_same_quarters(
+    study: optuna.Study, epochs: int, reported: set[int]
+) -> None:
+    trial = study.ask()
+    reports = Reports(trial, Recipe(epochs=epochs))
+    for epoch in range(1, epochs + 1):
+        reports.take(report(epoch, 70 + epoch))
+    study.tell(trial, reports.value)
+    assert study.trials[trial.number].intermediate_values.keys() == reported
 
 
 def test_a_trial_is_not_ended_after_its_last_epoch(study: optuna.Study) -> None:
