@@ -31,8 +31,8 @@ def run_ask(place: Workplace, options: argparse.Namespace) -> None:
     into: Path = options.into
     if into.exists() and not options.resume:
         raise AnswersInvalid(
-            f"{into}: holds answers already: --resume keeps them and asks about the other"
-            " sentences; to ask anew, name another file or remove it"
+            f"{into}: is there already: --resume keeps its answers and asks about the other"
+            " sentences; to ask anew, name another file with --into"
         )
     with Interruption() as interrupted:
         answers = ask(
@@ -57,9 +57,11 @@ def run_mix(options: argparse.Namespace) -> None:
         options: of `add_mix_options`.
 
     Raises:
-        AnswersInvalid: the files cannot be mixed.
+        AnswersInvalid: the files cannot be mixed, or something would be written over.
         FileNotFoundError: one is missing.
     """
+    if options.into.exists():
+        raise AnswersInvalid(f"{options.into}: is there already: name another file with --into")
     parts = [Answers.load(path) for path in options.answers]
     _write(mix(parts, options.weights or [1.0] * len(parts)), options.into)
 

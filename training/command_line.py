@@ -27,7 +27,10 @@ _DESCRIPTION = "Trains models, measures them and publishes them."
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     data = _data_parser(is_required=True)
-    learned = _learned_parser()
+    learned = _duplicates_parser(
+        "do not learn sentences that are also measured; else they are refused"
+    )
+    quantized = _duplicates_parser("no effect: sentences that are measured fix no scale")
     run = argparse.ArgumentParser(add_help=False)
     run.add_argument(
         "--run", type=Path, default=Path("runs/ner-en"), help="folder of the checkpoint"
@@ -62,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         add("calibrate", parents=place, help="find its shift of O and temperature, once")
     )
     add("export", parents=place, help="checkpoint to float32 ONNX, compared with it")
-    add("quantize", parents=[*place, learned], help="float32 ONNX to int8 ONNX")
+    add("quantize", parents=[*place, quantized], help="float32 ONNX to int8 ONNX")
     _add_evaluate(
         add("evaluate", parents=[data, threads, model], help="entity F1 on the dev splits")
     )
@@ -87,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     _add_publish(
         add(
             "publish",
-            parents=[*place, learned, named, target],
+            parents=[*place, quantized, named, target],
             help="export, quantize, measure, write the version",
         )
     )
@@ -123,9 +126,11 @@ def _add_commands_on_sets(
     add_ask_options(
         add(
             "ask",
-            # All are asked about, also those that are left out of what is learned later; commands
-            # that are recorded (ADR 28) give --drop-duplicates all the same.
-            parents=[data, learned, asked],
+            parents=[
+                data,
+                asked,
+                _duplicates_parser("no effect: all are asked about, measured or not"),
+            ],
             help="what teachers think of each sentence, for --answers",
         )
     )
@@ -151,14 +156,11 @@ def _add_commands_on_sets(
     _add_docred(add("docred", parents=[model], help="files of DocRED to a labelled set"))
 
 
-def _learned_parser() -> argparse.ArgumentParser:
-    learned = argparse.ArgumentParser(add_help=False)
-    learned.add_argument(
-        "--drop-duplicates",
-        action="store_true",
-        help="do not learn sentences that are also measured; else they are refused",
-    )
-    return learned
+def _duplicates_parser(effect: str) -> argparse.ArgumentParser:
+    """Where it has no effect, commands that are recorded (ADR 28) give it all the same."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--drop-duplicates", action="store_true", help=effect)
+    return parser
 
 
 def _target_parser() -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ from inference.runtime import Session
 from training import batch_independence, document_agreement, gate, publication
 from training.activations import training_rows
 from training.checkpoint import load_cased, load_plain, load_record
-from training.data import LABELS, Corpus, DataInvalid, SourceSet
+from training.data import LABELS, Corpus, SourceSet
 from training.data_folder import find_sets, read_dev_corpora, read_training_corpora
 from training.error_report import error_report
 from training.evaluation import find
@@ -46,22 +46,6 @@ class Workplace:
     threads: int
     sets: tuple[str, ...] = ()  # names; empty: whatever is there
     drop_duplicates: bool = False  # else they are refused
-
-    def refuse_to_write_over(self, into: Path, kept: str) -> None:
-        """Refuses to write sets into the folder that they are read from.
-
-        Args:
-            into: gets the sets.
-            kept: what stands there, for the message.
-
-        Raises:
-            DataInvalid: it is the folder of the data.
-        """
-        if into.resolve() == self.data.resolve():
-            raise DataInvalid(
-                f"{into}: holds {kept}, which would be written over: name another folder with"
-                " --into"
-            )
 
     @property
     def sources(self) -> list[SourceSet]:
@@ -204,9 +188,12 @@ def run_publish(
 
     Raises:
         ModelInvalid: there is no such file.
+        PublicationRefused: the version exists, or the model finds too little.
+        GateRefused: quantization lost more than `largest_loss`.
     """
     if quantized and not quantized.is_file():
         raise ModelInvalid(f"{quantized}: no such file: --quantized names an int8 file")
+    publication.check_vacant_version(place.models, name, version, replace=replace_version)
     parity = run_export(place)
     if quantized:
         if quantized.resolve() != place.int8.resolve():

@@ -58,6 +58,23 @@ def find_sets(folder: Path, names: Sequence[str] = ()) -> list[SourceSet]:
     return [_described(folder, name, known.get(name)) for name in dict.fromkeys(found)]
 
 
+def unused_folders(folder: Path) -> list[str]:
+    """Folders with the files of a set that `find_sets` passes over, as no `set.json` is there.
+
+    Args:
+        folder: the data folder.
+    """
+    known = {source.name for source in ENGLISH_SETS}
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.is_dir()
+        and path.name not in known
+        and not (path / SET_FILE).exists()
+        and splits.has_split(path)
+    )
+
+
 def read_corpus(folder: Path, source: SourceSet, split: str) -> Corpus:
     """Reads a split of a set.
 
@@ -73,7 +90,7 @@ def read_corpus(folder: Path, source: SourceSet, split: str) -> Corpus:
     if about.labels is not None:
         labels, where = about.labels, folder / source.name / SET_FILE
     else:
-        labels, where = _read_label_map(folder, source), folder / _MAP_FILE
+        labels, where = _read_label_map(folder, source)
     _check_types(where, [kind for kind in labels.values() if kind is not None])
     place = folder / source.name
     path = place / about.files[split] if split in about.files else splits.find_split(place, split)
@@ -198,15 +215,16 @@ def _check_types(path: Path, kinds: Collection[str]) -> None:
             raise DataInvalid(f"{path}: {kind!r} is none of {', '.join(ENTITY_TYPES)}")
 
 
-def _read_label_map(folder: Path, source: SourceSet) -> dict[str, str | None]:
+def _read_label_map(folder: Path, source: SourceSet) -> tuple[dict[str, str | None], Path]:
+    """What the labels mean, and the file that says so or might."""
     path = folder / _MAP_FILE
     if source.is_bare_text or not path.exists():
-        return {kind: kind for kind in ENTITY_TYPES}
+        return {kind: kind for kind in ENTITY_TYPES}, folder / source.name / SET_FILE
     try:
         label_map: dict[str, str | None] = json.loads(read_text(path))[_MAP_KEY][source.name]
     except (KeyError, TypeError, ValueError) as error:
         raise DataInvalid(f"{path}: no labels at {_MAP_KEY}.{source.name}") from error
-    return label_map
+    return label_map, path
 
 
 def _example(
@@ -231,7 +249,7 @@ def _span(record: Record, span: LabelledSpan, labels: dict[str, str | None], whe
         known = ", ".join(labels)
         raise DataInvalid(
             f"{span.place or record.place}: label {span.label!r} is none of {known}: correct it,"
-            f" or add it to {where}"
+            f" or add it to the labels of {where}"
         )
     return Span(span.start, span.end, labels[span.label])
 

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 
 from inference.errors import ModelInvalid
 from training import commands, sources
@@ -17,13 +18,14 @@ from training.chain import SAMPLE_SETTINGS, run_chain, sample_recipe
 from training.checkpoint import CheckpointInvalid
 from training.command_line import parser
 from training.data import DataInvalid
+from training.data_folder import unused_folders
 from training.docred import write_docred
 from training.export import ExportFailed
 from training.fine_tune_command import FineTuning, run_fine_tune
 from training.gate import GateRefused
 from training.model_soup import average
 from training.passages_command import run_passages
-from training.publication import PublicationRefused
+from training.publication import PublicationRefused, check_vacant_version
 from training.published_run import published_run
 from training.quantization_command import run_compare_quantization
 from training.recipe import Recipe, RecipeInvalid
@@ -34,6 +36,7 @@ from training.run import TrainingInterrupted
 from training.search_command import Searching, run_searching
 from training.search_space import SpaceInvalid
 from training.served_model import ServingFailed
+from training.set_file import SET_FILE
 from training.silver_command import run_silver
 from training.speed_command import run_speed
 from training.study import SearchRefused
@@ -151,6 +154,8 @@ def _run_on_data(options: argparse.Namespace) -> None:
         sets=tuple(options.sets),
         drop_duplicates=options.drop_duplicates,
     )
+    if not place.sets:
+        _tell_what_is_unused(place.data)
     match options.command:
         case "fine-tune":
             _fine_tune(place, options)
@@ -168,10 +173,15 @@ def _run_on_data(options: argparse.Namespace) -> None:
             with published_run(options.run, options.from_run, options.from_alias) as run:
                 _publish(replace(place, run=run), options)
         case "train":
-            _fine_tune(place, options)
-            _publish(place, options)
+            _train(place, options)
         case _:
             _measure(place, options)
+
+
+def _tell_what_is_unused(data: Path) -> None:
+    unused = unused_folders(data) if data.is_dir() else []
+    if unused:
+        print(f"not used, as there is no {SET_FILE} in them: {', '.join(unused)}", file=sys.stderr)
 
 
 def _measure(place: commands.Workplace, options: argparse.Namespace) -> None:
@@ -204,6 +214,28 @@ def _fine_tune(place: commands.Workplace, options: argparse.Namespace) -> None:
             options.state_steps,
         ),
     )
+
+
+def _train(place: commands.Workplace, options: argparse.Namespace) -> None:
+    """Fine-tunes, then publishes; where that fails, says how to do it without learning again."""
+    check_vacant_version(place.models, options.name, options.version, replace=options.replace)
+    _fine_tune(place, options)
+    try:
+        _publish(place, options)
+    except (GateRefused, PublicationRefused, ExportFailed) as error:
+        raise type(error)(f"{error}; {_left_to_publish(options)}") from error
+    except KeyboardInterrupt:
+        print(f"stopped: {_left_to_publish(options)}", file=sys.stderr)
+        raise
+
+
+def _left_to_publish(options: argparse.Namespace) -> str:
+    words = ["python", "-m", "training", "publish", "--data", options.data]
+    words += ["--run", str(options.run), "--models", str(options.models), "--name", options.name]
+    words += ["--sets", *options.sets] if options.sets else []
+    words += ["--version", options.version] if options.version else []
+    words += ["--replace"] if options.replace else []
+    return f"all is learned; what is left is: {shlex.join(words)}"
 
 
 def _search(place: commands.Workplace, options: argparse.Namespace) -> None:

@@ -18,8 +18,7 @@ from typing import Any, Protocol
 from inference.core import Entity
 from training.data import ENTITY_TYPES, DataInvalid, Span
 from training.readers.record import read_text
-from training.set_file import SET_FILE
-from training.written_set import write_split
+from training.written_set import check_absent, write_set_file, write_split
 
 # The last of the documents are measured, the others learned.
 _DEV_SHARE = 0.04
@@ -50,23 +49,24 @@ def write_docred(files: Sequence[Path], folder: Path, recognizer: Recognizes) ->
 
     Args:
         files: of DocRED or Re-DocRED; a document that stands in several is taken from the first.
-        folder: gets train.jsonl, dev.jsonl and set.json; made if it is not there.
+        folder: gets train.jsonl, dev.jsonl and set.json; must not be there.
         recognizer: says which places are MISC.
 
     Returns:
         Sentences of train and dev.
 
     Raises:
-        DataInvalid: a file is missing or no such list of documents.
+        DataInvalid: a file is missing or no such list of documents, or the folder is there.
     """
+    check_absent([folder])
     documents = [
         [_sentence(words, marked, is_printed=number % 2 == 1) for words, marked in sentences]
         for number, sentences in enumerate(_read(files))
     ]
     _correct_places([sentence for document in documents for sentence in document], recognizer)
     first_measured = len(documents) - max(1, round(len(documents) * _DEV_SHARE))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / SET_FILE).write_text(json.dumps(_ABOUT, indent=2) + "\n", "utf-8")
+    folder.mkdir(parents=True)
+    write_set_file(folder, _ABOUT)
     return (
         write_split(folder / "train.jsonl", chain.from_iterable(documents[:first_measured])),
         write_split(folder / "dev.jsonl", chain.from_iterable(documents[first_measured:])),

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from training.checkpoint import MODEL_FILES, CheckpointInvalid
+from training.checkpoint import MODEL_FILES, CheckpointInvalid, check_vacant
 from training.code_version import CodeVersion, code_version
 from training.commands import Workplace, dev_corpora
 from training.data import Corpus
@@ -16,7 +16,7 @@ from training.interruption import Interruption
 from training.run import TrainingInterrupted
 from training.score_calibration import calibrate
 from training.tracking import TrackedRun, TrackingFailed, TrackingStore, check_alias
-from training.training_state import read_state, remove_state
+from training.training_state import check_unstarted, read_state, remove_state
 
 _log = logging.getLogger(__name__)
 
@@ -50,12 +50,13 @@ def run_fine_tune(
         interruption: says after each step whether to stop; None: Ctrl-C does.
 
     Raises:
-        CheckpointInvalid: the run would be written over what it learns from.
+        CheckpointInvalid: the run would be written over a model.
+        StateInvalid: an unfinished run lies there; or, to be gone on with, none of these settings.
         DataInvalid: as `check_labelled`, `read_training_corpora` and `read_dev_corpora`.
         TrackingFailed: the store does not answer, or would not take the name or the alias.
         TrainingInterrupted: someone asked to stop.
     """
-    _check_run(place.run, recipe)
+    _check_run(place.run, recipe, resume=options.resume)
     sources = place.sources
     check_labelled(sources)
     trained = read_training_corpora(place.data, sources, drop_duplicates=place.drop_duplicates)
@@ -107,14 +108,17 @@ def _calibrate(run: Path, measured: Sequence[Corpus]) -> None:
         raise KeyboardInterrupt
 
 
-def _check_run(run: Path, recipe: Recipe) -> None:
-    """Refuses to write a model over one that it learns from, and that it may have to go on with."""
+def _check_run(run: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Refuses to write a model over another, above all over one that it learns from."""
     for folder in filter(None, (recipe.begin_with, *recipe.teachers)):
         if Path(folder).resolve() == run.resolve():
             raise CheckpointInvalid(
                 f"{run}: the run would be written over a model that it learns from: name another"
                 " folder with --run"
             )
+    if not resume:
+        check_unstarted(run)
+        check_vacant(run)
 
 
 def _tracked(

@@ -6,6 +6,7 @@ from training.beginning import encoder_tokenizer
 from training.commands import Workplace
 from training.data_folder import read_corpus, read_training_corpora
 from training.passages import SEPARATORS, Packing, layouts, write_passages
+from training.written_set import check_absent
 
 
 def run_passages(place: Workplace, options: argparse.Namespace) -> None:
@@ -20,7 +21,8 @@ def run_passages(place: Workplace, options: argparse.Namespace) -> None:
             the sets would be written over.
         EncoderInvalid: the encoder's tokenizer is not an uncased WordPiece.
     """
-    place.refuse_to_write_over(options.into, "the sentences")
+    sources = place.sources
+    check_absent(options.into / source.name for source in sources)
     tokenizer = encoder_tokenizer(options.encoder)
 
     def length(text: str) -> int:
@@ -31,7 +33,6 @@ def run_passages(place: Workplace, options: argparse.Namespace) -> None:
         options.window_tokens - tokenizer.num_special_tokens_to_add(is_pair=False),
         SEPARATORS[options.separator],
     )
-    sources = place.sources
     trained = read_training_corpora(place.data, sources, drop_duplicates=place.drop_duplicates)
     measured = [read_corpus(place.data, source, "dev") for source in sources if source.has_dev]
     for corpora, split, count in (

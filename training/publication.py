@@ -85,6 +85,24 @@ def next_version(models: Path, name: str) -> str:
     return str(max(taken, default=0) + 1)
 
 
+def check_vacant_version(models: Path, name: str, version: str | None, *, replace: bool) -> None:
+    """Refuses to publish over a version.
+
+    Args:
+        models: the model repository.
+        name: the model's.
+        version: the model's; None: the next, which is not there.
+        replace: overwrite a version that exists.
+
+    Raises:
+        PublicationRefused: the version exists.
+    """
+    if version and not replace and (models / name / version).exists():
+        raise PublicationRefused(
+            f"{models / name / version} exists: give --replace, or another --version"
+        )
+
+
 def publish(
     candidate: Candidate,
     models: Path,
@@ -108,9 +126,8 @@ def publish(
         GateRefused: quantization lost more than `largest_loss`.
     """
     check_quality(candidate.quality, candidate.float32_quality, largest_loss)
+    check_vacant_version(models, candidate.name, candidate.version, replace=replace)
     folder = models / candidate.name / candidate.version
-    if folder.exists() and not replace:
-        raise PublicationRefused(f"{folder} exists: give --replace, or another --version")
     # A name that no service takes for a version, so that half a folder is never loaded.
     building = folder.with_name(f".{candidate.version}.building")
     shutil.rmtree(building, ignore_errors=True)

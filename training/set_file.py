@@ -7,6 +7,7 @@ from typing import Any
 
 from training.readers.conll import Columns
 from training.readers.record import DataInvalid, read_text
+from training.readers.splits import NAMES
 from training.readers.tag_schemes import Scheme
 
 SET_FILE = "set.json"
@@ -61,13 +62,16 @@ def read_set_file(folder: Path) -> SetFile:
         raise DataInvalid(f"{path}: not an object: write {{'title': ...}}")
     for name, value in content.items():
         _check(path, name, value)
-    unlabelled = content.get("unlabelled_types")
+    unlabelled, files = content.get("unlabelled_types"), content.get("files", {})
+    strange = sorted(files.keys() - NAMES.keys())
+    if strange:
+        raise DataInvalid(f"{path}: files: no split {strange[0]!r}: choose of {', '.join(NAMES)}")
     return SetFile(
         title=content.get("title"),
         licence=content.get("licence"),
         unlabelled_types=None if unlabelled is None else frozenset(unlabelled),
         labels=content.get("labels"),
-        files=content.get("files", {}),
+        files=files,
         columns=Columns(
             content.get("token_column", Columns().token),
             content.get("tag_column", Columns().tag),

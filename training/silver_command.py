@@ -21,7 +21,6 @@ def run_silver(place: Workplace, options: argparse.Namespace) -> None:
         DataInvalid: a set has labels already, its file is missing or wrong, or it would be
             written over.
     """
-    place.refuse_to_write_over(options.into, "the bare text")
     counts = write_silver(
         [read_corpus(place.data, source, "train") for source in place.sources],
         options.teachers,

@@ -101,7 +101,9 @@ def read_state(folder: Path) -> TrainingState:
         }
         return TrainingState(**content)
     except (RuntimeError, pickle.UnpicklingError, TypeError, KeyError, EOFError) as error:
-        raise StateInvalid(f"{path}: not a training state; remove it to begin anew") from error
+        raise StateInvalid(
+            f"{path}: not a training state: begin anew, in another folder"
+        ) from error
 
 
 def remove_state(folder: Path) -> None:
@@ -124,8 +126,8 @@ def check_unstarted(folder: Path) -> None:
     """
     if (folder / STATE_FILE).exists():
         raise StateInvalid(
-            f"{folder}: holds an unfinished run: --resume goes on with it;"
-            f" remove {STATE_FILE} to begin anew"
+            f"{folder}: holds an unfinished run: --resume goes on with it; to begin anew, name"
+            " another folder with --run, or remove this one"
         )
 
 

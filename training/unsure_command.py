@@ -3,11 +3,11 @@
 import argparse
 
 from training.commands import Workplace
-from training.data import ENTITY_TYPES, DataInvalid
+from training.data import ENTITY_TYPES
 from training.data_folder import read_corpus
 from training.recognition import WINDOW_TOKENS, load_recognizer
 from training.uncertainty import least_sure
-from training.written_set import write_set_file, write_split
+from training.written_set import check_absent, write_set_file, write_split
 
 
 def run_unsure(place: Workplace, options: argparse.Namespace) -> None:
@@ -22,13 +22,8 @@ def run_unsure(place: Workplace, options: argparse.Namespace) -> None:
             over.
         ModelInvalid: the model cannot be read.
     """
-    place.refuse_to_write_over(options.into, "the bare text")
     sources = place.sources
-    for source in sources:
-        if (options.into / source.name).exists():
-            raise DataInvalid(
-                f"{options.into / source.name}: is there already: name another folder with --into"
-            )
+    check_absent(options.into / source.name for source in sources)
     corpora = [read_corpus(place.data, source, "train") for source in sources]
     recognizer = load_recognizer(options.model, WINDOW_TOKENS, place.threads)
     for corpus, examples in zip(

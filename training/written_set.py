@@ -5,12 +5,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from training.data import Span
+from training.data import DataInvalid, Span
 from training.set_file import SET_FILE
 
 # What a span of no type is called in the file; "labels" of its set.json maps it to null.
 OPEN_LABEL = "?"
 Sentence: TypeAlias = tuple[str, Sequence[Span]]
+
+
+def check_absent(folders: Iterable[Path]) -> None:
+    """Refuses to write sets over others, which people may have labelled.
+
+    Args:
+        folders: of the sets that are to be written.
+
+    Raises:
+        DataInvalid: one is there.
+    """
+    for folder in folders:
+        if folder.exists():
+            raise DataInvalid(f"{folder}: is there already: name another folder with --into")
 
 
 def write_set_file(folder: Path, about: Mapping[str, object]) -> None:

@@ -57,6 +57,31 @@ def test_train_ends_in_a_version_that_the_service_loads(
     assert str(tmp_path) not in manifest["training"]["command"].replace(str(encoder), "")
 
 
+def test_a_version_that_is_there_is_refused_before_the_first_step(
+    data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "models" / "ner-en" / "7").mkdir(parents=True)
+    words = ["train", "--data", str(data), "--encoder", str(encoder), "--version", "7"]
+    words += ["--models", str(tmp_path / "models"), "--run", str(tmp_path / "run")]
+    assert main(words) == 1
+    assert "7 exists: give --replace, or another --version" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_the_gate_refuses_is_published_without_learning_again(
+    data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, models = tmp_path / "run", tmp_path / "models"
+    words = ["train", "--data", str(data), "--sets", "wikigold", "--encoder", str(encoder)]
+    words += ["--epochs", "1", "--threads", "1", "--no-tracking", "--largest-loss", "-100"]
+    assert main([*words, "--run", str(run), "--models", str(models)]) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith("error: int8 lost ")
+    _, _, left = message.partition("what is left is: python -m training ")
+    assert main([*left.split(), "--largest-loss", "100"]) == 0
+    assert (models / "ner-en" / "1" / "model.onnx").exists()
+
+
 @pytest.mark.parametrize("command", ["fine-tune", "train", "export", "publish"])
 def test_what_is_missing_is_named_without_a_stack_trace(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from training.__main__ import main
 from training.data import ENTITY_TYPES, DataInvalid, SourceSet, Span
 from training.data_folder import (
     ENGLISH_SETS,
@@ -13,6 +14,7 @@ from training.data_folder import (
     read_corpus,
     read_dev_corpora,
     read_training_corpora,
+    unused_folders,
 )
 
 SOURCE = SourceSet("tiny", "Tiny", "CC0-1.0", frozenset({"MISC"}))
@@ -177,6 +179,29 @@ def test_a_set_file_is_stronger_than_what_is_known_of_a_set(tmp_path: Path) -> N
     assert source.licence == "CC-BY-4.0"
 
 
+def test_a_folder_of_splits_without_a_set_file_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not learned, which nobody would see in the figures of the others."""
+    write(tmp_path, line("Ann", (0, 3, "PER")))
+    about(tmp_path, "mine", labels={"P": "PER"})
+    (tmp_path / "mine" / "train.conll").write_text("Ann B-P\n")
+    (tmp_path / "pictures").mkdir()
+    assert unused_folders(tmp_path) == ["tiny"]
+    words = ["passages", "--data", str(tmp_path), "--into", str(tmp_path / "mine")]
+    main(words)
+    assert "not used, as there is no set.json in them: tiny\n" in capsys.readouterr().err
+    main([*words, "--sets", "tiny"])
+    assert "not used" not in capsys.readouterr().err
+
+
+def test_a_label_that_means_nothing_here_is_told_where_to_say_it(tmp_path: Path) -> None:
+    about(tmp_path, "mine")
+    (tmp_path / "mine" / "train.conll").write_text("Ann B-person\n")
+    with pytest.raises(DataInvalid, match=r"add it to the labels of .*mine/set\.json"):
+        read_corpus(tmp_path, find_sets(tmp_path)[0], "train")
+
+
 def test_a_folder_without_sets_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(DataInvalid, match=r"holds no set: write set\.json"):
         find_sets(tmp_path)
@@ -198,6 +223,10 @@ def test_a_named_set_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ({"measured": "no"}, "measured is not true or false"),
         ({"measured": 0}, "measured is not true or false"),
         ({"labels": {"person": 3}}, "labels is not an object from label"),
+        (
+            {"files": {"validation": "a.conll"}},
+            "files: no split 'validation': choose of train, dev",
+        ),
     ],
 )
 def test_a_wrong_set_file_is_named_with_its_field(

@@ -129,6 +129,14 @@ def test_the_command_asks_a_served_model(
     assert span["label"] == "MISC"
 
 
+def test_a_set_is_not_written_over(tmp_path: Path) -> None:
+    file = tmp_path / "documents.json"
+    file.write_text(json.dumps([_document("A", "a|b|c"), _document("B", "d|e|f")]))
+    (tmp_path / "set").mkdir()
+    with pytest.raises(DataInvalid, match="set: is there already: name another folder"):
+        write_docred([file], tmp_path / "set", _SaysMisc())
+
+
 def test_words_keep_their_spaces_in_print() -> None:
     words = "In Britain 's case , one - third .".split()
     assert as_printed(words) == [False, True, False, True, False, True, False, False, False]

@@ -60,6 +60,20 @@ def test_a_model_that_could_not_be_registered_is_registered_by_resume(
     ]
 
 
+def test_a_finished_model_is_not_written_over(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be the only copy; --run has a default, which is that of other commands as well."""
+    run = tmp_path / "runs" / "first"
+    words = [*words, "--no-tracking"]
+    assert main(words) == 0
+    learned = [(run / name).read_bytes() for name in MODEL_FILES]
+    capsys.readouterr()
+    assert main([*words, "--seed", "3"]) == 1
+    assert f"error: {run}: holds a model already" in capsys.readouterr().err
+    assert [(run / name).read_bytes() for name in MODEL_FILES] == learned
+
+
 def test_a_stop_after_the_last_step_says_how_to_go_on(
     words: list[str],
     tmp_path: Path,

@@ -88,6 +88,18 @@ def test_answers_that_do_not_fit_together_are_refused(
     assert not (tmp_path / "m").exists()
 
 
+def test_answers_are_not_written_over(
+    teachers: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, kept = tmp_path / "one", tmp_path / "kept"
+    for path, texts in ((one, TEXTS[:1]), (kept, TEXTS)):
+        ask([corpus(*texts)], teachers, Question(64)).write(path)
+    before = kept.read_bytes()
+    assert main(["mix", str(one), "--into", str(kept)]) == 1
+    assert f"{kept}: is there already: name another file with --into" in capsys.readouterr().err
+    assert kept.read_bytes() == before
+
+
 def test_a_pattern_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main("ask --data x --teachers y --into z --unasked (".split())

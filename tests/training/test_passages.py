@@ -89,11 +89,14 @@ def test_the_command_joins_train_and_dev(
         ("Seoul", "PER"),
     ]
     assert [e.text for e in measured] == ["Tim met Cook the", "Tim met Cook"]
-    assert main([*command, "--into", str(into), "--window-tokens", "8", "--separator", "line"]) == 0
-    assert read_corpus(into, found, "dev").examples[0].text == "Tim met Cook\nthe"
+    lines, short = tmp_path / "lines", tmp_path / "short"
+    assert (
+        main([*command, "--into", str(lines), "--window-tokens", "8", "--separator", "line"]) == 0
+    )
+    assert read_corpus(lines, found, "dev").examples[0].text == "Tim met Cook\nthe"
     # With room for one token less the third sentence stays apart.
-    assert main([*command, "--into", str(into), "--window-tokens", "7"]) == 0
-    assert len(read_corpus(into, found, "train").examples) == 3
+    assert main([*command, "--into", str(short), "--window-tokens", "7"]) == 0
+    assert len(read_corpus(short, found, "train").examples) == 3
 
 
 def test_the_command_joins_bare_text_that_has_no_dev(tmp_path: Path, encoder: Path) -> None:
@@ -116,6 +119,17 @@ def test_sentences_are_not_written_over(
     assert main(words) == 1
     assert "name another folder with --into" in capsys.readouterr().err
     assert {e.name for e in (data / "wikigold").iterdir()} == {"train.jsonl", "dev.jsonl"}
+
+
+def test_a_set_of_the_same_name_elsewhere_is_not_written_over(
+    data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelled = tmp_path / "other" / "btc"
+    labelled.mkdir(parents=True)
+    words = ["passages", "--data", str(data), "--encoder", str(encoder)]
+    assert main([*words, "--into", str(labelled.parent)]) == 1
+    assert f"{labelled}: is there already: name another folder" in capsys.readouterr().err
+    assert [path.name for path in labelled.parent.iterdir()] == ["btc"]
 
 
 @pytest.mark.parametrize(

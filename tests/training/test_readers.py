@@ -174,6 +174,14 @@ def test_a_wrong_line_of_json_is_named(tmp_path: Path, content: str, reason: str
         read(path)
 
 
+def test_half_an_emoji_is_named(tmp_path: Path) -> None:
+    """JSON can write what no text holds, and what cuts tweets by UTF-16 units does."""
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"text": "Ann", "spans": []}\n{"text": "cut \\ud83d", "spans": []}\n')
+    with pytest.raises(DataInvalid, match=r"train\.jsonl:2: code point 4 is half of a surrogate"):
+        read(path)
+
+
 @pytest.mark.parametrize("name", ["train.jsonl", "train.conll"])
 def test_a_line_in_another_encoding_is_named(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

@@ -90,7 +90,7 @@ def test_a_set_of_which_nothing_is_chosen_is_not_written(
     ("place", "message"),
     [
         (("chosen", "labelled"), "labelled: has labels already; choose --sets of bare text"),
-        (("texts", "first"), "holds the bare text, which would be written over"),
+        (("texts", "first"), "first: is there already: name another folder with --into"),
         (("there", "first"), "first: is there already: name another folder with --into"),
     ],
 )

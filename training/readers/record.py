@@ -40,8 +40,16 @@ def record(place: str, name: str, text: str, spans: Iterable[LabelledSpan]) -> R
         spans: in any order.
 
     Raises:
-        DataInvalid: a span is empty, outside the text, overlaps or has white space at an end.
+        DataInvalid: a span is empty, outside the text, overlaps or has white space at an end; or
+            the text is none.
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataInvalid(
+            f"{place}: code point {error.start} is half of a surrogate pair, as of an emoji that"
+            " was cut: remove it"
+        ) from error
     ordered = tuple(sorted(spans, key=lambda span: span.start))
     end = 0
     for span in ordered:

@@ -6,7 +6,8 @@ from training.readers import conll, datasets_folder, json_lines
 from training.readers.conll import Columns
 from training.readers.record import DataInvalid, Record
 
-_NAMES = {"train": ("train",), "dev": ("dev", "valid", "validation", "val")}
+# What a split may be called.
+NAMES = {"train": ("train",), "dev": ("dev", "valid", "validation", "val")}
 _JSON = (".jsonl", ".json")
 _COLUMNS = (".conll", ".iob", ".iob2", ".bio", ".tsv", ".txt")
 
@@ -21,25 +22,26 @@ def find_split(folder: Path, split: str) -> Path:
     Raises:
         DataInvalid: none or several are there.
     """
-    names = _NAMES[split]
-    found = [
-        path
-        for name in names
-        for path in (
-            folder / name,
-            *(folder / f"{name}{suffix}" for suffix in (*_JSON, *_COLUMNS)),
-        )
-        if path.is_file() or datasets_folder.is_datasets_folder(path)
-    ]
+    found = _found(folder, split)
     if not found:
+        name, *_ = NAMES[split]
         raise DataInvalid(
-            f"{folder}: No such file: {names[0]}.jsonl, {names[0]}.conll or a datasets folder"
-            f" {names[0]}; --data names the data folder, set.json may name the file"
+            f"{folder}: No such file: {name}.jsonl, {name}.conll or a datasets folder"
+            f" {name}; --data names the data folder, set.json may name the file"
         )
     if len(found) > 1:
         listed = ", ".join(path.name for path in found)
         raise DataInvalid(f"{folder}: {listed} are all the {split} split: keep one")
     return found[0]
+
+
+def has_split(folder: Path) -> bool:
+    """Whether a folder holds any split.
+
+    Args:
+        folder: of a set, perhaps.
+    """
+    return any(_found(folder, split) for split in NAMES)
 
 
 def read(path: Path, columns: Columns = Columns()) -> list[Record]:  # noqa: B008 - it is frozen
@@ -57,3 +59,15 @@ def read(path: Path, columns: Columns = Columns()) -> list[Record]:  # noqa: B00
     if path.suffix in _JSON:
         return json_lines.read(path)
     return conll.read(path, columns)
+
+
+def _found(folder: Path, split: str) -> list[Path]:
+    return [
+        path
+        for name in NAMES[split]
+        for path in (
+            folder / name,
+            *(folder / f"{name}{suffix}" for suffix in (*_JSON, *_COLUMNS)),
+        )
+        if path.is_file() or datasets_folder.is_datasets_folder(path)
+    ]
