@@ -5,6 +5,7 @@
     a body that does not arrive in time     408, or cut where the answer has begun
     an answer that is not taken             cut
     more connections than may be            503, closed
+    more requests at once than may wait     those that wait are answered, then closed
     what is not HTTP/1.1                    400, closed
 
 There is one timer a connection, not one a request: a request only moves the deadline, and the timer
@@ -71,6 +72,7 @@ class _Phase(Enum):
     STREAMED_BODY = auto()  # its route counts: only that knows who waits for whom
     ANSWER = auto()  # the gateway is at work: its own deadline counts
     IDLE = auto()  # uvicorn's keep-alive timer counts
+    LAST = auto()  # the answers that are owed: what comes now is not read
 
 
 # Names of the module are found faster than members of the enum.
@@ -79,11 +81,16 @@ _BODY: Final = _Phase.BODY
 _STREAMED_BODY: Final = _Phase.STREAMED_BODY
 _ANSWER: Final = _Phase.ANSWER
 _IDLE: Final = _Phase.IDLE
+_LAST: Final = _Phase.LAST
 _ARRIVING: Final = frozenset({_HEAD, _BODY})
 
 # The parser also takes HTTP/0.9, which has no fields, and an answer without a head.
 _VERSIONS: Final = ("1.1", "1.0")
 _OF_A_BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
+
+# Requests that wait for the answer to one before them (pipelining), which hardly any client sends:
+# each takes a hundred times the memory of its bytes, before anybody has asked whose it is.
+_MOST_WAITING: Final = 8
 
 # A caller that takes an answer byte by byte holds it in memory as well as one that takes nothing.
 _LEAST_TAKEN_BYTES: Final = 1024
@@ -129,7 +136,7 @@ class GuardedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, as long as the head that they belong to is not too large."""
-        if self.transport.is_closing():  # what follows a refusal
+        if self.transport.is_closing() or self._phase is _LAST:
             return
         self._chunk_bytes = len(data)
         phase = self._phase
@@ -149,10 +156,20 @@ class GuardedConnection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser, or a callback of it below, does not take."""
         del msg
-        self._refuse(self._refusal)
+        if self._phase is not _LAST:
+            self._refuse(self._refusal)
 
     def on_message_begin(self) -> None:
-        """A head begins, perhaps behind a request that is still being answered."""
+        """A head begins, perhaps behind a request that is still being answered.
+
+        Raises:
+            HeadRefused: too many wait already.
+        """
+        if len(self.pipeline) >= _MOST_WAITING:
+            # What is not answered may be sent again elsewhere (RFC 9112, 9.3.2).
+            self.cycle.keep_alive = False
+            self._phase = _LAST
+            raise HeadRefused
         self._unset_keepalive_if_required()  # an answer within this chunk may have set it
         if self._phase is not _HEAD or self._head_bytes == 0:
             self._begin_head()

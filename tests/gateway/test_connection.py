@@ -378,6 +378,27 @@ async def test_three_requests_at_once_get_three_answers(
         assert (await send_raw(http, request + GET + request)).statuses == [200, 200, 200]
 
 
+async def test_few_requests_may_wait_and_the_connection_ends_with_their_answers(
+    settings: GatewaySettings, serve: Serve, inference: ScriptedInference
+) -> None:
+    """Each takes memory before anybody has asked whose it is; more are not even read."""
+    go_on = asyncio.Event()
+
+    async def wait(request: pb.RecognizeRequest, context: Any) -> pb.RecognizeResponse:
+        await go_on.wait()
+        return await find_names(request, context)
+
+    inference.script = wait
+    async with serve(settings) as http, connected(http) as connection:
+        await connection.send(HEAD + b"\r\n" + BODY + 1000 * GET)
+        await inference.arrived.wait()
+        go_on.set()
+        await connection.send(1000 * GET)
+        answer = await connection.answer()
+    assert answer.statuses == [200] * 9
+    assert answer.raw.count(b"connection: close") == 1
+
+
 async def test_a_body_behind_an_upgrade_is_not_taken_for_a_request(
     settings: GatewaySettings, serve: Serve, inference: ScriptedInference
 ) -> None:
