@@ -2,6 +2,7 @@
 
     a head that does not arrive in time     408, closed
     a head of too many bytes or fields      431, closed
+    as much behind a body, or in a chunk's  431, or cut where the answer has begun
     a body that does not arrive in time     408, or cut where the answer has begun
     an answer that is not taken             cut
     more connections than may be            503, closed
@@ -116,6 +117,8 @@ class GuardedConnection(HttpToolsProtocol):
         self._chunk_bytes = 0  # last received
         # Received since the head began, what precedes it in a chunk included: none only outside.
         self._head_bytes = 0
+        # Received since the last part of the body came: fields behind it, or a chunk's extensions.
+        self._trailer_bytes = 0
         self._refusal = Reason.MALFORMED_HTTP
         self._stall: _Stall | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -135,7 +138,7 @@ class GuardedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes, as long as the head that they belong to is not too large."""
+        """Take bytes, as long as the head or trailers that they belong to are not too large."""
         if self.transport.is_closing() or self._phase is _LAST:
             return
         self._chunk_bytes = len(data)
@@ -144,13 +147,19 @@ class GuardedConnection(HttpToolsProtocol):
             self._head_bytes += self._chunk_bytes
         elif phase is _IDLE:
             self._begin_head()
+        else:
+            self._trailer_bytes += self._chunk_bytes
         super().data_received(data)
         self._end_chunk()
         if self._phase is _HEAD:
             # The parser keeps a field until it ends, however long, and calls nobody before.
-            if self._head_bytes > self._limits.max_head_bytes:
-                self._refuse(Reason.HEADERS_TOO_LARGE)
-        elif len(self.headers) > self._limits.max_headers:
+            too_large = self._head_bytes > self._limits.max_head_bytes
+        else:
+            too_large = (
+                self._trailer_bytes > self._limits.max_head_bytes
+                or len(self.headers) > self._limits.max_headers
+            )
+        if too_large:
             self._refuse(Reason.HEADERS_TOO_LARGE)
 
     def send_400_response(self, msg: str) -> None:
@@ -207,9 +216,15 @@ class GuardedConnection(HttpToolsProtocol):
         # Fields behind a body (trailers) come after everything was decided by the head: nobody may
         # add to it then (RFC 9110, 6.5.1). They go into a list that nobody reads.
         self.headers = []
+        self._trailer_bytes = 0
         limits = self._limits
         streamed = self.scope["path"] in limits.streamed_paths
         self._expect(_STREAMED_BODY if streamed else _BODY, limits.body_timeout_s)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._trailer_bytes = 0
+        super().on_body(body)
 
     def _end_chunk(self) -> None:
         """Follow the parser, which has read all that was received so far."""

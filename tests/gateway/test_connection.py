@@ -13,7 +13,7 @@ from gateway.settings import GatewaySettings
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from tests.gateway.conftest import Serve
 from tests.gateway.polling import until
-from tests.gateway.raw_http import BODY, GET, HEAD, TEXT, URL, connected, send_raw
+from tests.gateway.raw_http import BODY, CHUNKED_HEAD, GET, HEAD, TEXT, URL, connected, send_raw
 from tests.gateway.scripted_inference import ScriptedInference, find_names
 
 _REFUSED = "gateway_connections_refused_total"
@@ -268,6 +268,36 @@ async def test_trailers_are_limited_and_never_become_headers(
     many = "".join(f"x-{n}: a\r\n" for n in range(100))
     assert (await send_raw(http, f"{head}{many}\r\n".encode())).statuses != [200]
     assert len(inference.requests) <= 2
+
+
+_STREAM_HEAD = CHUNKED_HEAD.replace(b"entities", b"entities:stream").replace(b"json", b"x-ndjson")
+
+
+@pytest.mark.parametrize(
+    ("head", "begun", "status"),
+    [
+        (CHUNKED_HEAD, b"0\r\nx: ", 431),
+        (CHUNKED_HEAD, b"0\r\nx", 431),
+        (CHUNKED_HEAD, b"3;x=", 431),
+        (_STREAM_HEAD, b"0\r\nx: ", 431),
+        (CHUNKED_HEAD.replace(URL.encode(), b"/nope"), b"0\r\nx: ", 404),
+    ],
+    ids=["value", "name", "extension", "stream", "answered"],
+)
+async def test_an_unfinished_field_behind_a_body_takes_a_bounded_memory(
+    http: httpx.AsyncClient, head: bytes, begun: bytes, status: int
+) -> None:
+    """As one in a head; so does a chunk whose size has extensions without end."""
+    async with connected(http) as greedy:
+        await greedy.send(head + b"\r\n3\r\n   \r\n" + begun)
+        answering = asyncio.create_task(greedy.answer())
+        for _ in range(1000):
+            await greedy.send(b"a" * 1000)
+            if answering.done():
+                break
+            await asyncio.sleep(0)
+        assert answering.done()
+        assert (await answering).statuses in ([status], [])  # the reset may overtake the answer
 
 
 @pytest.mark.parametrize(
