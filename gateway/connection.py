@@ -19,18 +19,19 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.errors import GatewayError, Reason
 from gateway.raw_answer import raw_problem
+from gateway.upgrade import head_without_upgrade
 from telemetry import request_id as request_ids
 from telemetry.logs import get_logger
 
 _LOG: Final = get_logger("gateway.connection")
 
 _DETAILS: Final = {
-    Reason.MALFORMED_HTTP: "this is no HTTP/1.1 request, or one with a body that asks for another"
-    " protocol: send it without Upgrade",
+    Reason.MALFORMED_HTTP: "this is no HTTP/1.1 request, or a CONNECT with a body",
     Reason.HEADERS_TOO_LARGE: "the head of the request is too large: send fewer, shorter fields",
     Reason.REQUEST_TIMEOUT: "the request took too long to arrive",
     Reason.TOO_MANY_CONNECTIONS: "too many connections: try again shortly",
@@ -87,6 +88,7 @@ _ARRIVING: Final = frozenset({_HEAD, _BODY})
 
 # The parser also takes HTTP/0.9, which has no fields, and an answer without a head.
 _VERSIONS: Final = ("1.1", "1.0")
+_CONNECT: Final = b"CONNECT"
 _OF_A_BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 # Requests that wait for the answer to one before them (pipelining), which hardly any client sends:
@@ -120,6 +122,7 @@ class GuardedConnection(HttpToolsProtocol):
         # Received since the last part of the body came: fields behind it, or a chunk's extensions.
         self._trailer_bytes = 0
         self._refusal = Reason.MALFORMED_HTTP
+        self._plain_head = b""  # to be parsed in place of the one that the parser has just left
         self._stall: _Stall | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -149,7 +152,9 @@ class GuardedConnection(HttpToolsProtocol):
             self._begin_head()
         else:
             self._trailer_bytes += self._chunk_bytes
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        while data:
+            data = self._parse(data)
         self._end_chunk()
         if self._phase is _HEAD:
             # The parser keeps a field until it ends, however long, and calls nobody before.
@@ -162,11 +167,18 @@ class GuardedConnection(HttpToolsProtocol):
         if too_large:
             self._refuse(Reason.HEADERS_TOO_LARGE)
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser, or a callback of it below, does not take."""
-        del msg
-        if self._phase is not _LAST:
-            self._refuse(self._refusal)
+    def _parse(self, data: bytes) -> bytes:
+        """Let the parser read, and give what it is to read then."""
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as left:
+            (read_bytes,) = left.args
+            head, self._plain_head = self._plain_head, b""
+            return head + data[read_bytes:]
+        except HttpParserError:  # of its own, or of a callback below
+            if self._phase is not _LAST:
+                self._refuse(self._refusal)
+        return b""
 
     def on_message_begin(self) -> None:
         """A head begins, perhaps behind a request that is still being answered.
@@ -187,7 +199,12 @@ class GuardedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin the request, and wait for its body."""
         self._check_head()
-        self._begin()
+        parser = self.parser
+        if parser.should_upgrade() and parser.get_method() != _CONNECT:
+            request_line = parser.get_method(), self.url, parser.get_http_version()
+            self._plain_head = head_without_upgrade(request_line, self.headers)
+        else:
+            self._begin()
 
     def _check_head(self) -> None:
         """Refuse a head that no request may have.
@@ -197,9 +214,12 @@ class GuardedConnection(HttpToolsProtocol):
         """
         if self.parser.get_http_version() not in _VERSIONS:
             raise HeadRefused
-        # The parser would leave the body of such a request to the other protocol, and take it for
-        # the next request.
-        if self.parser.should_upgrade() and any(name in _OF_A_BODY for name, _ in self.headers):
+        # The parser takes what is behind such a head for the next request.
+        if (
+            self.parser.should_upgrade()
+            and self.parser.get_method() == _CONNECT
+            and any(name in _OF_A_BODY for name, _ in self.headers)
+        ):
             raise HeadRefused
         limits = self._limits
         if len(self.headers) > limits.max_headers or (
@@ -231,6 +251,8 @@ class GuardedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Wait for nothing but the answer; if it was given before the body's end, for a head."""
+        if self._plain_head:  # the head is parsed again
+            return
         super().on_message_complete()
         if self.cycle.response_complete:
             self._head_bytes = 0  # until it begins, perhaps in this chunk

@@ -344,12 +344,13 @@ _SMUGGLED = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n"
         b" folded: x\r\n",
     ],
 )
+@pytest.mark.parametrize("wish", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
 async def test_a_body_whose_length_can_be_read_in_two_ways_is_refused(
-    http: httpx.AsyncClient, inference: ScriptedInference, fields: bytes
+    http: httpx.AsyncClient, inference: ScriptedInference, fields: bytes, wish: bytes
 ) -> None:
     """Else a proxy could end the request elsewhere, and what follows would be smuggled past it."""
     head = f"POST {URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n".encode()
-    answer = await send_raw(http, head + fields + b"\r\n0\r\n\r\n" + _SMUGGLED)
+    answer = await send_raw(http, head + wish + fields + b"\r\n0\r\n\r\n" + _SMUGGLED)
     assert answer.statuses == [400]
     assert b"gateway_http_requests" not in answer.raw
     assert not inference.requests
@@ -429,28 +430,65 @@ async def test_few_requests_may_wait_and_the_connection_ends_with_their_answers(
     assert answer.raw.count(b"connection: close") == 1
 
 
+# What Java's client sends with each request on a new connection.
+_WISH = (
+    b"Connection: Upgrade, HTTP2-Settings\r\n"
+    b"HTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\r\nUpgrade: h2c\r\n"
+)
+
+
+@pytest.mark.parametrize("part_bytes", [1, 7, 1000])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_wish_for_another_protocol_is_ignored(
+    settings: GatewaySettings, serve: Serve, chunked: bool, part_bytes: int
+) -> None:
+    """Wherever its bytes are parted, and with a request behind it."""
+    request = HEAD + _WISH + b"\r\n" + BODY
+    if chunked:
+        request = CHUNKED_HEAD + _WISH + b"\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+    sent = (
+        request + GET.removesuffix(b"\r\n") + b"upgrade: h2c\r\nconnection: upgrade\r\n\r\n" + GET
+    )
+    async with (
+        serve(settings.model_copy(update={"keep_alive_s": 1})) as http,
+        connected(http) as connection,
+    ):
+        for start in range(0, len(sent), part_bytes):
+            await connection.send(sent[start : start + part_bytes])
+            await asyncio.sleep(0)
+        answer = await connection.answer()
+    assert answer.statuses == [200, 200, 200]
+    assert b'"Tim"' in answer.raw
+
+
+@pytest.mark.parametrize("parts", [1, 2])
 async def test_a_body_behind_an_upgrade_is_not_taken_for_a_request(
-    settings: GatewaySettings, serve: Serve, inference: ScriptedInference
+    settings: GatewaySettings, serve: Serve, inference: ScriptedInference, parts: int
 ) -> None:
     """The parser leaves such a body to the other protocol, which nobody here speaks."""
-    upgrade = HEAD.replace(str(len(BODY)).encode(), str(len(GET)).encode())
-    async with serve(settings) as http, connected(http) as connection:
-        await connection.send(upgrade + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n")
-        await asyncio.sleep(0.05)
-        await connection.send(GET)
+    head = HEAD.replace(str(len(BODY)).encode(), str(len(_SMUGGLED)).encode()) + _WISH + b"\r\n"
+    async with (
+        serve(settings.model_copy(update={"keep_alive_s": 1})) as http,
+        connected(http) as connection,
+    ):
+        if parts == 1:
+            await connection.send(head + _SMUGGLED)
+        else:
+            await connection.send(head)
+            await asyncio.sleep(0.05)
+            await connection.send(_SMUGGLED)
         answer = await connection.answer()
     assert answer.statuses == [400]
-    assert b"Upgrade" in answer.raw
+    assert b'"MALFORMED_JSON"' in answer.raw
     assert inference.requests == []
 
 
-async def test_an_upgrade_without_a_body_is_answered_as_if_nobody_had_asked(
-    settings: GatewaySettings, serve: Serve
-) -> None:
-    """Java's client asks for h2c with each first request."""
-    async with serve(settings.model_copy(update={"keep_alive_s": 1})) as http:
-        wish = b"connection: upgrade\r\nupgrade: h2c\r\n\r\n"
-        assert (await send_raw(http, GET.removesuffix(b"\r\n") + wish)).statuses == [200]
+async def test_a_connect_with_a_body_is_refused(http: httpx.AsyncClient) -> None:
+    """The parser leaves it to the tunnel."""
+    connect = b"CONNECT /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(_SMUGGLED)
+    answer = await send_raw(http, connect + _SMUGGLED)
+    assert answer.statuses == [400]
+    assert b'"MALFORMED_HTTP"' in answer.raw
 
 
 async def test_a_kept_connection_is_not_cut_while_the_next_request_is_answered(
