@@ -16,6 +16,7 @@ from gateway.connection import ConnectionLimits, GuardedConnection
 from gateway.errors import Reason
 from gateway.event_loop import new_loop
 from gateway.metrics import GatewayMetrics
+from gateway.open_files import make_room, needed
 from gateway.settings import GatewaySettings, SettingsInvalid, read_settings
 from gateway.shedding_connection import Refuser, Shedding, SheddingConnection
 from gateway.tls import renewed_context
@@ -77,6 +78,7 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         sys.exit(_EXIT_USAGE)
     logs.configure(settings.log_level)
+    settings = _fitted(settings)
     try:
         endpoint = settings.otlp_endpoint
         tracer = Tracer.open("nerve-gateway", endpoint) if endpoint else None
@@ -100,6 +102,20 @@ def main() -> None:
     finally:
         if tracer is not None:
             tracer.close()
+
+
+def _fitted(settings: GatewaySettings) -> GatewaySettings:
+    """Bound the connections by the files that may be open, if that is fewer."""
+    wanted = settings.max_connections
+    connections = make_room(wanted)
+    if connections < wanted:
+        _LOG.warning(
+            "gateway_connections_fewer",
+            max_connections=connections,
+            detail=f"raise the hard limit of open files (ulimit -n) to {needed(wanted)}, or lower"
+            " GATEWAY_MAX_CONNECTIONS",
+        )
+    return settings.model_copy(update={"max_connections": connections})
 
 
 def _listen(settings: GatewaySettings) -> socket.socket:

@@ -108,7 +108,7 @@ class GatewaySettings(BaseSettings):
         body_timeout_s: time in which its body must arrive; streamed ones have a limit of their own.
         send_timeout_s: longest time in which a caller takes nothing of its answer.
         keep_alive_s: time that an idle connection is kept.
-        max_connections: connections at one time.
+        max_connections: connections at one time; fewer where too few files may be open.
         max_head_bytes: largest head of a request.
         max_headers: fields in the head of a request.
     """

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import signal
 import socket
@@ -15,6 +16,7 @@ import pytest
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from tests.certificates import Authority
 from tests.gateway.polling import until
+from tests.gateway.raw_http import GET, TEXT, URL, connected, send_raw
 from tests.gateway.scripted_inference import ScriptedInference, find_names
 from tests.ports import has_ipv6
 
@@ -27,13 +29,13 @@ Start = Callable[..., Awaitable[Process]]
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Start:
-    """Starts a gateway whose environment has these variables too."""
+    """Starts a gateway whose environment has these variables too, perhaps by another command."""
 
-    async def start(**variables: str) -> Process:
+    async def start(*command: str, **variables: str) -> Process:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", stdout=PIPE, stderr=PIPE
+            *command, sys.executable, "-m", "gateway", stdout=PIPE, stderr=PIPE
         )
 
     return start
@@ -112,7 +114,7 @@ async def test_a_port_that_is_taken_is_one_line_and_exit_1(start: Start) -> None
         port = taken.getsockname()[1]
         process = await start(GATEWAY_HOST="127.0.0.1", GATEWAY_PORT=str(port))
         stdout, stderr = await process.communicate()
-    (line,) = stderr.splitlines()
+    *_, line = stderr.splitlines()  # before it, perhaps, that few files may be open
     assert process.returncode == 1
     assert stdout == b""
     assert json.loads(line)["port"] == port
@@ -167,6 +169,40 @@ async def test_a_terminated_gateway_finishes_what_it_began(
             go_on.set()
             assert (await running).status_code == 200
         assert await gateway.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "max_connections", "taken"),
+    [("-Sn 64", 100, 100), ("-n 200", 20_000, 100)],
+    ids=["soft", "hard"],
+)
+async def test_connections_fit_the_files_that_may_be_open(
+    start: Start, inference: ScriptedInference, limit: str, max_connections: int, taken: int
+) -> None:
+    """The soft limit is raised; what the hard one has no room for is refused with a word."""
+    process = await start(
+        *("sh", "-c", f'ulimit {limit} && exec "$@"', "sh"),
+        GATEWAY_HOST="127.0.0.1",
+        GATEWAY_PORT="0",
+        GATEWAY_INFERENCE_TARGET=f"dns:///127.0.0.1:{inference.port}",
+        GATEWAY_MAX_CONNECTIONS=str(max_connections),
+    )
+    gateway = _Gateway(process)
+    async with asyncio.timeout(_LIMIT_S), contextlib.AsyncExitStack() as open_ones:
+        url = f"http://127.0.0.1:{await gateway.port()}"
+        http = await open_ones.enter_async_context(
+            httpx.AsyncClient(base_url=url, trust_env=False, timeout=_LIMIT_S)
+        )
+        assert (await http.get("/healthz")).status_code == 200  # keeps its connection
+        for _ in range(taken - 1):
+            await open_ones.enter_async_context(connected(http))
+        assert (await send_raw(http, GET)).statuses == [503]
+        assert (await http.post(URL, json=TEXT)).status_code == 200
+    process.terminate()
+    assert await gateway.end() == 0
+    said = [line for line in gateway.lines if line["event"] == "gateway_connections_fewer"]
+    assert [line["max_connections"] for line in said] == [taken] * (max_connections > taken)
+    assert all("to 20128" in line["detail"] for line in said)
 
 
 async def test_an_interrupt_ends_it_too(gateway: _Gateway) -> None:
