@@ -67,7 +67,19 @@ class ConnectionLimits:
 
 
 class _Phase(Enum):
-    """What the connection waits for."""
+    """What the connection waits for, and what then; a dot: for the same as before.
+
+                 a head begins    a head is whole    its body ends    an answer is given
+        HEAD     .                BODY                                .
+        BODY                                         ANSWER, HEAD     .
+        ANSWER   HEAD, LAST                                           IDLE, .
+        IDLE     HEAD
+        LAST                                                          .
+
+    BODY is STREAMED_BODY on the paths of streams, until the answer is given. HEAD comes behind a
+    body whose answer was given before it ended, LAST behind too many requests that wait, and IDLE
+    behind the last answer that is owed. Any byte ends IDLE.
+    """
 
     HEAD = auto()
     BODY = auto()
