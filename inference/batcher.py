@@ -187,12 +187,24 @@ class Batcher:
 
     def _work(self) -> None:
         give_way()
-        while (taken := self._next()) is not None:
-            if taken.expired:
-                self._metrics.dropped("expired", len(taken.expired))
-                deliver([(entry, DeadlineExceeded()) for entry in taken.expired])
-            if taken.batch:
-                deliver(self._run(taken.batch))
+        while self._work_once():
+            pass
+
+    def _work_once(self) -> bool:
+        """Runs or refuses what is next; false when the batcher closes.
+
+        A call of its own for each batch: a worker that still held the last one while it waits would
+        keep its model in memory, however long ago that was unloaded.
+        """
+        taken = self._next()
+        if taken is None:
+            return False
+        if taken.expired:
+            self._metrics.dropped("expired", len(taken.expired))
+            deliver([(entry, DeadlineExceeded()) for entry in taken.expired])
+        if taken.batch:
+            deliver(self._run(taken.batch))
+        return True
 
     def _next(self) -> Take | None:
         """Waits for something to run or to refuse; none when the batcher closes."""

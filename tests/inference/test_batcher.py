@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -422,6 +423,18 @@ async def test_an_interactive_call_that_would_wait_too_long_is_refused_however_s
     batcher.abandon(book)
     batcher.submit(entries)
     session.gate.set()
+
+
+async def test_a_worker_that_waits_holds_nothing_of_what_it_ran(make_batcher: MakeBatcher) -> None:
+    """Else a model that was unloaded would stay in memory for as long as nobody calls."""
+    session = GatedSession()
+    gone = threading.Event()
+    weakref.finalize(session, gone.set)
+    reply, entries = call(session, [1] * 8)
+    make_batcher().submit(entries)
+    await asyncio.wait_for(reply.outcomes(), 10)
+    del session, reply, entries
+    assert await asyncio.to_thread(gone.wait, 10)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a priority is a thread's on Linux alone")
