@@ -162,8 +162,12 @@ class Batcher:
             self._metrics.dropped("abandoned", dropped)
 
     def hanging(self, now_ns: int) -> int:
-        """How many workers hang in a run; only for one caller, about every `Patience.look_ns`."""
-        return self._watch.hanging(now_ns)
+        """How many workers hang in a run, or have died of an error and run nothing any more.
+
+        Only for one caller, about every `Patience.look_ns`, from `start` on.
+        """
+        died = 0 if self._closing else sum(not thread.is_alive() for thread in self._threads)
+        return self._watch.hanging(now_ns) + died
 
     def close(self, timeout_s: float | None = None) -> bool:
         """Refuses what still waits, lets the runs end and joins the workers; may be repeated.

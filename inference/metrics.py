@@ -121,7 +121,7 @@ class Metrics:
         )
         self.hanging_workers = Gauge(
             "inference_hanging_workers",
-            "Workers whose run takes so long that it is taken to hang.",
+            "Workers whose run takes so long that it is taken to hang, or that have died.",
             registry=self.registry,
         )
         self.queue_limit_tokens = Gauge(

@@ -1,6 +1,7 @@
 """The loop that runs batches."""
 
 import asyncio
+import errno
 import os
 import sys
 import threading
@@ -387,6 +388,26 @@ async def test_a_worker_that_hangs_is_seen_until_its_run_ends(
     assert batcher.hanging(now_ns + 2 * 10**12) == 0
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_worker_that_has_died_counts_as_one_that_hangs(make_batcher: MakeBatcher) -> None:
+    """What waits for it would wait for ever, and nobody would know."""
+
+    class Deadly(GatedSession):
+        def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+            raise SystemExit  # no error of a run: it ends the thread
+
+    batcher = make_batcher(workers=2)
+    now_ns = time.monotonic_ns()
+    assert batcher.hanging(now_ns) == 0
+    _, entries = call(Deadly(), [1] * 8)
+    batcher.submit(entries)
+    async with asyncio.timeout(10):
+        while batcher.hanging(now_ns) != 1:  # noqa: ASYNC110 - as the watchdog sees it
+            await asyncio.sleep(0.01)
+    batcher.close()
+    assert batcher.hanging(now_ns) == 0, "it was told to end"
+
+
 async def test_closing_waits_for_a_run_that_hangs_only_as_long_as_it_is_told(
     make_batcher: MakeBatcher, session: GatedSession
 ) -> None:
@@ -453,3 +474,21 @@ async def test_workers_give_way_to_the_event_loop(
     await asyncio.wait_for(reply.outcomes(), 10)
     own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     assert niceness == [min(own + 5, 19)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a priority is a thread's on Linux alone")
+async def test_workers_that_may_not_give_way_work_all_the_same(
+    make_batcher: MakeBatcher, session: GatedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filter of system calls forbids it, as systemd's `SystemCallFilter=~@resources`."""
+
+    def forbid(*_: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "setpriority", forbid)
+    reply, entries = call(session, [1] * 8)
+    batcher = make_batcher(workers=2)
+    batcher.submit(entries)
+    (outcome,) = await asyncio.wait_for(reply.outcomes(), 10)
+    assert isinstance(outcome, WindowScores)
+    assert batcher.hanging(time.monotonic_ns()) == 0
