@@ -1,6 +1,7 @@
 """Where the models of a service come from and how they are loaded, from its settings."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from inference.errors import ModelInvalid
 from inference.loader import Loader
@@ -43,7 +44,8 @@ def supply_of(settings: Settings, threads: int) -> ModelSupply:
         threads: cores that one run uses.
 
     Raises:
-        ModelInvalid: the source is named in a way that cannot be used.
+        ModelInvalid: the source is named in a way that cannot be used, or there can be no folder
+            for what comes from it.
     """
     max_bytes = settings.max_version_mib * _MIB
     rules = LoadRules(settings.models_dir, settings.window_tokens, threads, max_bytes)
@@ -53,10 +55,20 @@ def supply_of(settings: Settings, threads: int) -> ModelSupply:
             source = _source(settings)
         except ValueError as error:
             raise ModelInvalid(f"INFERENCE_MODEL_SOURCE: {error}") from error
-        settings.models_dir.mkdir(parents=True, exist_ok=True)
-        mirror = Mirror(source, settings.models_dir, max_bytes)
+        mirror = Mirror(source, _made(settings.models_dir), max_bytes)
     policy = Policy(settings.model_memory_mib * _MIB, settings.keep_versions)
     return ModelSupply(Loader(rules, Trial(rules), mirror), settings.default_model, policy)
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelInvalid(
+            f"INFERENCE_MODELS_DIR: {folder} must be a folder, or a place for one"
+            f" ({error.strerror})"
+        ) from error
+    return folder
 
 
 def _source(settings: Settings) -> Source:

@@ -2,12 +2,33 @@
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
+import httpx
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+
+def check_host(host: str) -> str:
+    """Gives the name or address of a host as it is.
+
+    Raises:
+        ValueError: no host can have such a name, as one with two dots in a row.
+    """
+    try:
+        host.encode("idna")  # as every look-up does, which raises no OSError for it
+    except UnicodeError:
+        raise ValueError("must be an address, or the name of a host") from None
+    return host
+
+
 # An address of IPv6 is taken with the brackets of `[host]:port` as well.
-_Host = Annotated[str, AfterValidator(lambda host: host.strip("[]")), Field(min_length=1)]
+_Host = Annotated[
+    str,
+    AfterValidator(lambda host: host.strip("[]")),
+    Field(min_length=1),
+    AfterValidator(check_host),
+]
 _Port = Annotated[int, Field(ge=0, le=65535)]
 _PREFIX = "INFERENCE_"
 _MIB = 1024 * 1024
@@ -131,6 +152,43 @@ class Settings(BaseSettings):
                 raise ValueError(f"{_PREFIX}{field.upper()}: needs {_PREFIX}{needed.upper()} too")
         return self
 
+    @model_validator(mode="after")
+    def _check_store(self) -> Self:
+        """Refuses what no request can be made of, where the models come from a store."""
+        if not self.model_source.startswith("s3://"):
+            return self
+        if self.aws_endpoint_url and not _is_endpoint(self.aws_endpoint_url):
+            raise ValueError("AWS_ENDPOINT_URL: must be http://host[:port] or https://host[:port]")
+        # Amazon's own endpoint holds the region as a part of its name.
+        if not self.aws_endpoint_url and not _is_endpoint(f"https://{self.aws_region}"):
+            raise ValueError("AWS_REGION: must be the name of a region, as us-east-1")
+        written = {
+            "AWS_ACCESS_KEY_ID": self.aws_access_key_id,
+            "AWS_SESSION_TOKEN": self.aws_session_token.get_secret_value(),
+            "AWS_REGION": self.aws_region,
+        }
+        for variable, value in written.items():
+            if not _is_plain(value):
+                raise ValueError(f"{variable}: must hold nothing but printable ASCII characters")
+        return self
+
+
+def _is_endpoint(address: str) -> bool:
+    """Whether requests can be sent to an address."""
+    try:
+        httpx.URL(address)
+        parts = urlsplit(address)
+        check_host(parts.hostname or "")
+        named = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except (httpx.InvalidURL, ValueError):  # of the host, of its brackets or of the port
+        return False
+    return bool(named) and _is_plain(address)
+
+
+def _is_plain(value: str) -> bool:
+    """Whether a header can hold it."""
+    return value.isascii() and value.isprintable()
+
 
 class SettingsInvalid(Exception):
     """Variables of the environment that cannot be used.
@@ -155,10 +213,11 @@ def read_settings() -> Settings:
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
         raise SettingsInvalid(
-            tuple(
-                f"{_PREFIX}{str(p['loc'][0]).upper()}: {p['msg']}"
-                if p["loc"]
-                else p["msg"].removeprefix("Value error, ")  # of `_check_pairs`
-                for p in problems
-            )
+            tuple(_line(problem["loc"], problem["msg"]) for problem in problems)
         ) from None
+
+
+def _line(place: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    # A check of several variables names the one itself.
+    return f"{_PREFIX}{str(place[0]).upper()}: {message}" if place else message

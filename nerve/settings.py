@@ -60,13 +60,16 @@ def read() -> ServeSettings:
     gateway = inference = None
     try:
         gateway = gateway_settings.read_settings()
+        inference_settings.check_host(gateway.host)
     except gateway_settings.SettingsInvalid as error:
         lines += error.lines
+    except ValueError as error:
+        lines.append(f"GATEWAY_HOST: {error}")
     try:
         inference = inference_settings.read_settings()
     except inference_settings.SettingsInvalid as error:
         lines += error.lines
-    if gateway is None or inference is None:
+    if lines or gateway is None or inference is None:
         raise SettingsInvalid(tuple(lines))
     if gateway.tls_client_ca_file is not None:
         raise SettingsInvalid((_NO_MTLS,))

@@ -62,10 +62,63 @@ def test_a_number_that_no_timer_or_message_can_use_is_refused(
         read_settings()
 
 
-@pytest.mark.parametrize("host", ["", "[]"])
-def test_a_host_without_a_name_is_refused(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+@pytest.mark.parametrize("host", ["", "[]", "a..b", ".here"])
+def test_a_host_that_can_have_no_such_name_is_refused(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
     monkeypatch.setenv("INFERENCE_HOST", host)
     with pytest.raises(SettingsInvalid, match=r"^INFERENCE_HOST: "):
+        read_settings()
+
+
+_STORE = {
+    "INFERENCE_MODEL_SOURCE": "s3://bucket/prefix",
+    "AWS_ACCESS_KEY_ID": "id",
+    "AWS_SESSION_TOKEN": "token",
+    "AWS_REGION": "eu-central-1",
+    "AWS_ENDPOINT_URL": "https://[::1]:9000/",
+}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AWS_ENDPOINT_URL", "localhost:9000"),
+        ("AWS_ENDPOINT_URL", "http://"),
+        ("AWS_ENDPOINT_URL", "http://localhost:port"),
+        ("AWS_ENDPOINT_URL", "http://localhost:99999"),
+        ("AWS_ENDPOINT_URL", "http://[::1"),
+        ("AWS_ENDPOINT_URL", "http://a..b"),
+        ("AWS_ENDPOINT_URL", "http://999.0.0.1"),
+        ("AWS_ENDPOINT_URL", "http://spëicher"),
+        ("AWS_REGION", "eü-central-1"),
+        ("AWS_ACCESS_KEY_ID", "schlüssel"),
+        ("AWS_SESSION_TOKEN", "töken"),
+        ("AWS_SESSION_TOKEN", "token\n"),
+    ],
+)
+def test_what_no_request_to_a_store_can_hold_is_refused_where_one_is_asked(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    for name, good in _STORE.items():
+        monkeypatch.setenv(name, good)
+    assert read_settings().aws_endpoint_url == _STORE["AWS_ENDPOINT_URL"]
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsInvalid, match=f"^{variable}: ") as caught:
+        read_settings()
+    assert "ö" not in str(caught.value), "a token is a secret"
+    monkeypatch.delenv("INFERENCE_MODEL_SOURCE")
+    read_settings()
+
+
+@pytest.mark.parametrize("region", ["", "a..b"])
+def test_a_region_that_is_no_part_of_amazons_address_is_refused(
+    monkeypatch: pytest.MonkeyPatch, region: str
+) -> None:
+    monkeypatch.setenv("INFERENCE_MODEL_SOURCE", "s3://bucket/prefix")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_REGION", region)
+    with pytest.raises(SettingsInvalid, match=r"^AWS_REGION: "):
         read_settings()
 
 

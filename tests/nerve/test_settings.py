@@ -29,6 +29,15 @@ def test_every_bad_variable_of_both_services_is_named(monkeypatch: pytest.Monkey
     assert inference.startswith("INFERENCE_PORT: ")
 
 
+@pytest.mark.parametrize("variable", ["GATEWAY_HOST", "INFERENCE_HOST"])
+def test_a_host_that_can_have_no_such_name_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "a..b")
+    with pytest.raises(SettingsInvalid, match=f"^{variable}: .*name of a host"):
+        settings.read()
+
+
 def _with_certificate(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     for name in ("CERT", "KEY"):
         monkeypatch.setenv(f"GATEWAY_TLS_{name}_FILE", str(folder / f"{name}.pem"))
