@@ -59,7 +59,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         calls = Counter(
             "inference_calls_total",
-            "Recognize calls by outcome (OK or the reason of the error).",
+            "Recognize calls by outcome (OK, CANCELLED or the reason of the error).",
             ["outcome"],
             registry=self.registry,
         )
@@ -168,7 +168,7 @@ class Metrics:
         """Counts a call that has ended.
 
         Args:
-            outcome: OK or the reason of the error.
+            outcome: OK, CANCELLED or the reason of the error.
             timings: only when it was answered.
             model: what answered it, as `name/version`.
         """

@@ -9,7 +9,7 @@ from inference.engine import Engine
 from inference.errors import Reason, RequestInvalid, TextRejected
 from inference.metrics import Metrics
 from inference.servicers.call import expiry_ns
-from inference.servicers.outcome import count_answer, fail
+from inference.servicers.outcome import cancellation_counted, count_answer, fail
 from inference.servicers.status import proto_reason
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 
@@ -42,7 +42,10 @@ class ClassificationCall:
     ) -> pb.ClassifyResponse:
         """Answers one call; see the .proto."""
         try:
-            with self._metrics.calls_in_flight.track_inprogress():
+            with (
+                cancellation_counted(self._metrics),
+                self._metrics.calls_in_flight.track_inprogress(),
+            ):
                 answer = await self._engine.classify(classify_query(request), expiry_ns(context))
         except Exception as error:  # noqa: BLE001 - the edge: nothing may escape unnamed
             await fail(self._metrics, context, error)

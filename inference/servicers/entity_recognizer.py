@@ -18,7 +18,7 @@ from inference.metrics import Metrics
 from inference.repository import VersionState
 from inference.servicers.call import expiry_ns
 from inference.servicers.classification import ClassificationCall
-from inference.servicers.outcome import count_answer, fail
+from inference.servicers.outcome import cancellation_counted, count_answer, fail
 from inference.servicers.recognize_stream import RecognizeStreams, Translation
 from inference.servicers.status import proto_reason
 from protos.ner.v1 import entity_recognizer_pb2 as pb
@@ -72,7 +72,10 @@ class RecognizerServicer(EntityRecognizerServicer):
     ) -> pb.RecognizeResponse:
         """Answers one call; see the .proto."""
         try:
-            with self._metrics.calls_in_flight.track_inprogress():
+            with (
+                cancellation_counted(self._metrics),
+                self._metrics.calls_in_flight.track_inprogress(),
+            ):
                 answer = await self._engine.recognize(query_of(request), expiry_ns(context))
         except Exception as error:  # noqa: BLE001 - the edge: nothing may escape unnamed
             await fail(self._metrics, context, error)

@@ -22,7 +22,12 @@ from inference.repository import VersionState
 from inference.servicers.call import expiry_ns
 from inference.servicers.infer_wire import DATATYPE, INPUT, OUTPUT, read_call, write_answer
 from inference.servicers.ordered_stream import OrderedStream
-from inference.servicers.outcome import answered_or_aborted, count_answer, named
+from inference.servicers.outcome import (
+    answered_or_aborted,
+    cancellation_counted,
+    count_answer,
+    named,
+)
 from protos.inference import open_inference_pb2 as pb
 from protos.inference.open_inference_pb2_grpc import GRPCInferenceServiceServicer
 
@@ -205,7 +210,10 @@ class OpenInferenceServicer(GRPCInferenceServiceServicer):
     ) -> pb.ModelInferResponse:
         """Answers one request, and counts it once, whatever becomes of it."""
         try:
-            with self._metrics.calls_in_flight.track_inprogress():
+            with (
+                cancellation_counted(self._metrics),
+                self._metrics.calls_in_flight.track_inprogress(),
+            ):
                 call = read_call(request, self._max_texts)
                 expires_ns = _earlier(expiry_ns(context), call.timeout_ns)
                 answer = await self._engine.recognize(call.query, expires_ns)

@@ -1,6 +1,8 @@
 """How a call ends: counted once, and with the status of its error if it failed."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, NoReturn, Protocol, TypeVar
 
@@ -14,6 +16,8 @@ from inference.servicers.status import abort
 from telemetry import logs
 
 _log = logs.get_logger(__name__)
+
+CANCELLED = "CANCELLED"  # the outcome of a call that nobody waits for any more
 
 _Servicer = TypeVar("_Servicer", contravariant=True)
 _Request = TypeVar("_Request", contravariant=True)
@@ -44,6 +48,16 @@ async def fail(
     told = named(error, context)
     metrics.call(told.reason)
     await abort(context, told)
+
+
+@contextmanager
+def cancellation_counted(metrics: Metrics) -> Iterator[None]:
+    """Counts a call that is cancelled while this is entered; the cancellation goes on."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        metrics.call(CANCELLED)
+        raise
 
 
 def answered_or_aborted(

@@ -23,7 +23,7 @@ from inference.errors import (
 from inference.metrics import Metrics
 from inference.servicers.call import expiry_ns, request_id_of
 from inference.servicers.ordered_stream import OrderedStream
-from inference.servicers.outcome import fail
+from inference.servicers.outcome import CANCELLED, cancellation_counted, fail
 from inference.servicers.status import proto_reason
 from inference.servicers.stream_room import StreamRoom, StreamRooms
 from protos.ner.v1 import entity_recognizer_pb2 as pb
@@ -77,12 +77,14 @@ class RecognizeStreams:
     async def serve(self, requests: Requests, context: Context) -> None:
         """Answers one stream; see the .proto."""
         try:
-            await self._serve(requests, context)
+            with cancellation_counted(self._metrics):
+                outcome = await self._serve(requests, context)
         except Exception as error:  # noqa: BLE001 - the edge: nothing may escape unnamed
             await fail(self._metrics, context, error)
-        self._metrics.call("OK")
+        self._metrics.call(outcome)
 
-    async def _serve(self, requests: Requests, context: Context) -> None:
+    async def _serve(self, requests: Requests, context: Context) -> str:
+        """Answers one stream; gives the outcome of the call, where that is no failure."""
         first = await self._first(requests)
         start = first.start if first is not None else pb.RecognizeStreamStart()
         query = self._translation.query_of(_call_of(start))
@@ -92,6 +94,7 @@ class RecognizeStreams:
         call = _Call(room, self._metrics, self._translation, query, context)
         stream = OrderedStream(call.answer, call.write, self._pending_items)
         self._open.add(stream)
+        outcome = "OK"
         if self._draining.is_set():  # while its model was awaited
             stream.stop()
         try:
@@ -99,7 +102,7 @@ class RecognizeStreams:
         except* CallerGone:
             # Its items have been cancelled with it, and there is nobody to tell.
             _log.debug("stream_caller_gone", request_id=request_id_of(context))
-            ended = True
+            ended, outcome = True, CANCELLED
         finally:
             self._open.discard(stream)
             call.close()
@@ -107,6 +110,7 @@ class RecognizeStreams:
             raise call.failure
         if not ended:
             raise Draining
+        return outcome
 
     async def _first(self, requests: Requests) -> pb.RecognizeStreamRequest | None:
         """The first message, for which a drain does not wait; none where there is no message."""
