@@ -29,8 +29,14 @@ class ModelHealth:
         self._services = ("", *services)
         self._told: dict[str, bool] = {}
         self._able = True
+        self._leaving = False
         self._changed = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
+
+    @property
+    def able(self) -> bool:
+        """Whether the process is able to answer, whatever models it has."""
+        return self._able and not self._leaving
 
     async def start(self) -> None:
         """Declares what answers now, and follows the changes from here on."""
@@ -45,6 +51,7 @@ class ModelHealth:
 
     async def enter_graceful_shutdown(self) -> None:
         """Declares that nothing answers any more, for good."""
+        self._leaving = True
         self._repository.on_change = _nothing
         if self._following is not None:
             self._following.cancel()

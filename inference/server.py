@@ -108,7 +108,11 @@ class Server:
         self._engine.on_answer = self._shadow.offer
         self._health = ModelHealth(repository, SERVICE, OPEN_INFERENCE)
         self._open_inference = OpenInferenceServicer(
-            self._engine, metrics, settings.max_texts, self._make_control(settings, repository)
+            self._engine,
+            metrics,
+            settings.max_texts,
+            self._make_control(settings, repository),
+            lambda: self._health.able,
         )
         self._repository = repository
         self._watcher = self._make_watcher(settings, repository)

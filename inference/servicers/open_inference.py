@@ -1,7 +1,7 @@
 """The service `inference.GRPCInferenceService`: the Open Inference Protocol, version 2."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 import grpc
@@ -68,15 +68,22 @@ class OpenInferenceServicer(GRPCInferenceServiceServicer):
         metrics: where calls are counted.
         max_texts: most texts of a call.
         control: loads and unloads models; None: callers may not.
+        able: whether the process is able to answer, as its health says.
     """
 
     def __init__(
-        self, engine: Engine, metrics: Metrics, max_texts: int, control: ModelControl | None
+        self,
+        engine: Engine,
+        metrics: Metrics,
+        max_texts: int,
+        control: ModelControl | None,
+        able: Callable[[], bool],
     ) -> None:
         self._engine = engine
         self._metrics = metrics
         self._max_texts = max_texts
         self._control = control
+        self._able = able
         self._streams: set[OrderedStream[pb.ModelInferRequest, pb.ModelStreamInferResponse]] = set()
         self._draining = False
 
@@ -95,18 +102,19 @@ class OpenInferenceServicer(GRPCInferenceServiceServicer):
     async def ServerReady(
         self, request: pb.ServerReadyRequest, context: _Context
     ) -> pb.ServerReadyResponse:
-        """Says whether a model answers."""
-        return pb.ServerReadyResponse(ready=bool(self._engine.repository.served_names()))
+        """Says whether a model answers, as health does."""
+        ready = self._able() and bool(self._engine.repository.served_names())
+        return pb.ServerReadyResponse(ready=ready)
 
     async def ModelReady(
         self, request: pb.ModelReadyRequest, context: _Context
     ) -> pb.ModelReadyResponse:
-        """Says whether a model answers; of an unknown one, that it does not."""
+        """Says whether a model answers, as health does; of an unknown one, that it does not."""
         try:
             self._engine.repository.find(request.name, request.version)
         except ModelNotFound:
             return pb.ModelReadyResponse(ready=False)
-        return pb.ModelReadyResponse(ready=True)
+        return pb.ModelReadyResponse(ready=self._able())
 
     async def ServerMetadata(
         self, request: pb.ServerMetadataRequest, context: _Context

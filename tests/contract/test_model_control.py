@@ -62,7 +62,7 @@ async def stub(tmp_path: Path, control: _Control) -> "AsyncIterator[GRPCInferenc
     batcher = Batcher(BatchQueue(256, 512), 1, metrics)  # never started: nothing is recognized
     engine = Engine(repository, batcher, Limits(8, 100, 512))
     server = grpc.aio.server()
-    servicer = OpenInferenceServicer(engine, metrics, 8, control)
+    servicer = OpenInferenceServicer(engine, metrics, 8, control, lambda: True)
     add_GRPCInferenceServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
 
 from inference.decoding import Decoder
@@ -16,7 +17,7 @@ from inference.entry import Runnable
 from inference.metrics import Metrics
 from inference.repository import Model, Repository, VersionState
 from inference.runtime import Session
-from inference.server import Server
+from inference.server import OPEN_INFERENCE, Server
 from inference.settings import Settings
 from inference.tokenization import Tokenizer
 from protos.inference import open_inference_pb2 as oip
@@ -61,7 +62,8 @@ async def server(session: GatedSession, metrics: Metrics) -> AsyncIterator[Serve
     tokenizer = Tokenizer(rust_tokenizer(), WINDOW_TOKENS)
     model = Model("tiny", "1", tokenizer, session, Decoder(LABELS))
     repository = Repository([VersionState("tiny", "1", live=True, model=model)], "tiny")
-    server = Server(Settings(host="127.0.0.1", port=0, workers=1), repository, metrics)
+    settings = Settings(host="127.0.0.1", port=0, workers=1, hang_s=0.01)
+    server = Server(settings, repository, metrics)
     await server.start()
     yield server
     session.gate.set()
@@ -117,6 +119,41 @@ async def test_a_call_that_its_caller_cancels_is_counted_as_such(
     await _recognize(channel)
     assert (_counted(metrics, "OK"), _counted(metrics, "CANCELLED")) == (1, 1)
     assert metrics.registry.get_sample_value("inference_calls_in_flight") == 0
+
+
+async def _health(channel: grpc.aio.Channel) -> bool:
+    request = health_pb2.HealthCheckRequest(service=OPEN_INFERENCE)
+    answer = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=30)
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def _server_ready(channel: grpc.aio.Channel) -> bool:
+    stub = GRPCInferenceServiceStub(channel)
+    return bool((await stub.ServerReady(oip.ServerReadyRequest(), timeout=30)).ready)
+
+
+async def _model_ready(channel: grpc.aio.Channel) -> bool:
+    stub = GRPCInferenceServiceStub(channel)
+    return bool((await stub.ModelReady(oip.ModelReadyRequest(name="tiny"), timeout=30)).ready)
+
+
+async def _until_ready(channel: grpc.aio.Channel, *, ready: bool) -> None:
+    for tells in (_health, _server_ready, _model_ready):
+        async with asyncio.timeout(30):
+            while await tells(channel) is not ready:  # noqa: ASYNC110 - as a probe sees it
+                await asyncio.sleep(0.01)
+
+
+async def test_while_a_run_hangs_nothing_is_ready_whichever_protocol_is_asked(
+    channel: grpc.aio.Channel, session: GatedSession
+) -> None:
+    """Health and the two calls of the Open Inference Protocol say the same."""
+    await _until_ready(channel, ready=True)
+    hanging = _recognize(channel)
+    await _until_ready(channel, ready=False)
+    session.gate.set()
+    await hanging
+    await _until_ready(channel, ready=True)
 
 
 def _counted(metrics: Metrics, outcome: str) -> float | None:
