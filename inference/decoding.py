@@ -238,8 +238,8 @@ def _units(
     if aggregation is Aggregation.FIRST:
         return _Units(tokens, starts, starts)
     if aggregation is Aggregation.SIMPLE:
-        every = range(len(tokens))
-        return _Units(tokens, every, every)
+        starts = _place_starts(tokenized.spans)
+        return _Units(tokens, starts, starts)
     probabilities = _exponentials(tokens)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     if aggregation is Aggregation.AVERAGE:
@@ -255,6 +255,22 @@ def _units(
         for start, end in pairwise([*starts, len(tokens)])
     ]
     return _Units(tokens, surest, starts)
+
+
+def _place_starts(spans: Sequence[tuple[int, int]]) -> list[int]:
+    """The tokens that begin where all before them have ended, as nearly all do.
+
+    But several may stand for one character: the bytes of an emoji, the letters of a Hangul
+    syllable. Labelled apart they would give entities at the same place, which is what Hugging
+    Face's pipeline answers; here they are labelled together, as the first of them.
+    """
+    starts: list[int] = []
+    reached = 0
+    for token, (start, end) in enumerate(spans):
+        if start >= reached:
+            starts.append(token)
+        reached = max(reached, end)
+    return starts
 
 
 def _span(tokenized: TokenizedText, starts: Sequence[int], first: int, last: int) -> slice:

@@ -184,6 +184,15 @@ def test_each_aggregation_reads_the_pieces_of_a_word_its_way(
     assert found(DECODER.decode(PIECES, logits, aggregation)) == expected
 
 
+def test_simple_labels_the_tokens_of_one_character_as_the_first_of_them() -> None:
+    """A syllable that is spelt, bytes of which one token holds the end of a letter and more."""
+    text = "\ud55c \u00e9\u00e9 met"
+    spans = [(0, 1), (0, 1), (0, 1), (2, 3), (2, 4), (3, 4), (5, 8)]
+    logits = sure("B-LOC", "B-PER", "O", "B-ORG", "O", "B-PER", "O")
+    entities = DECODER.decode(tokenized(text, spans, [0, 3, 6]), logits, Aggregation.SIMPLE)
+    assert found(entities) == [("LOC", "\ud55c"), ("ORG", "\u00e9\u00e9")]
+
+
 def test_combining_marks_stay_with_their_letter() -> None:
     text = "Jose\u0301 met"
     entities = DECODER.decode(tokenized(text, [(0, 4), (6, 9)], [0, 1]), sure("B-PER", "O"))

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tokenizers import Tokenizer as RustTokenizer
+from tokenizers import models, pre_tokenizers
 
 from inference.core import Aggregation, Entity, TokenizedText
 from inference.decoding import Decoder
@@ -24,6 +26,17 @@ _SHIPPED: Final = shipped.FOLDER / "tokenizer.json"
 _TINY: Final = Tokenizer(rust_tokenizer(), WINDOW_TOKENS)
 # Windows as short as they can be and still overlap, so that short texts have several.
 _REAL: Final = Tokenizer.load(_SHIPPED, 20, 22)
+
+
+def _of_bytes() -> Tokenizer:
+    """Spells in bytes; of the second "é" of two the first stands in a token with the one before."""
+    pieces = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "©Ã"]
+    rust = RustTokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, [("©", "Ã")]))
+    rust.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return Tokenizer(rust, WINDOW_TOKENS)
+
+
+_BYTES: Final = _of_bytes()
 _DECODERS: Final = (
     Decoder(LABELS),
     Decoder(["O", "PER", "LOC"]),  # no prefixes
@@ -36,6 +49,7 @@ _PARTS: Final = st.sampled_from(
     [
         *("Tim", "Angela Merkel", " ", "\n", ". ", "! ", "...", "[SEP]", "a" * 120),
         *("e\u0301", "\u0301", "\u200d", "\U0001f468\u200d\U0001f469", "\u3000", "\u00ad"),
+        *("\ud55c", "\ud55c\uae00", "\u00e9\u00e9"),
         *("\u0000", "\ufeff", "\u5317\u4eac", "\u0645\u062d\u0645\u062f", "\ufb01", "ß", "İ"),
     ]
 )
@@ -104,6 +118,17 @@ def _found_in_place(
     if aggregation is not Aggregation.NONE:
         _check_places(text, entities)
     return entities
+
+
+@given(_TEXTS, st.sampled_from(_DECODERS), st.integers(0))
+def test_tokens_that_share_characters_give_no_entities_that_do(
+    text: str, decoder: Decoder, seed: int
+) -> None:
+    tokenized = _BYTES.tokenize(text)
+    logits = _logits(tokenized, len(decoder.labels), "any", seed)
+    entities = decoder.decode(tokenized, logits, Aggregation.SIMPLE)
+    for before, after in pairwise(entities):
+        assert before.end <= after.start
 
 
 @given(_TEXTS, _TOKENIZERS)

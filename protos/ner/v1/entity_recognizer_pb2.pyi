@@ -170,7 +170,7 @@ class _AggregationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Aggregati
     FIRST: _Aggregation.ValueType  # 1
     """a word takes the label of its first token"""
     SIMPLE: _Aggregation.ValueType  # 2
-    """tokens are grouped as they are; a word may be split"""
+    """tokens are grouped; a word may be split, a character is not"""
     AVERAGE: _Aggregation.ValueType  # 3
     """a word takes the best label of its tokens' mean probabilities"""
     MAX: _Aggregation.ValueType  # 4
@@ -186,7 +186,7 @@ AGGREGATION_UNSPECIFIED: Aggregation.ValueType  # 0
 FIRST: Aggregation.ValueType  # 1
 """a word takes the label of its first token"""
 SIMPLE: Aggregation.ValueType  # 2
-"""tokens are grouped as they are; a word may be split"""
+"""tokens are grouped; a word may be split, a character is not"""
 AVERAGE: Aggregation.ValueType  # 3
 """a word takes the best label of its tokens' mean probabilities"""
 MAX: Aggregation.ValueType  # 4
