@@ -33,22 +33,26 @@ def cut(
     Returns:
         Windows in order whose owned ranges follow each other from `first` to `last`.
     """
+    half = max(1, capacity // 2)
+    behind = overlap // 2  # of a border, the part of the overlap; the rest is before it
     cuts: list[Cut] = []
     start = own_start = first
+    # Of each window start <= own_start < border <= end, so that it owns a token and shows what it
+    # owns; and own_start < end - behind, so that a border is left to choose.
     while last - start > capacity:
-        limit = start + capacity
-        # At least half a window goes forward each time, and always past what is owned already.
-        floor = max(start + capacity // 2, own_start + 1)
-        middle = max(limit - overlap // 2, own_start + 1)
-        border = _last(begins_word, middle, floor)
-        cuts.append(Cut(start, limit, own_start, border))
-        wanted = max(border - (overlap - overlap // 2), start + 1)
-        start = _last(begins_word, wanted, start + max(1, capacity // 2))
+        end = start + capacity
+        # Half a window on, and past what is owned already: so windows are few, and none is empty.
+        border = _last(begins_word, max(start + half, own_start + 1), end - behind)
+        cuts.append(Cut(start, end, own_start, border))
+        # The next shows its part of the overlap before the border, and more back to where a word
+        # begins, if that is half a window on; a token on it is always, and so this ends.
+        wanted = max(border - (overlap - behind), start + 1)
+        start = _last(begins_word, min(start + half, wanted), wanted)
         own_start = border
     cuts.append(Cut(start, last, own_start, last))
     return cuts
 
 
-def _last(begins_word: Callable[[int], bool], highest: int, lowest: int) -> int:
-    """The last token in [lowest, highest] that begins a word, or else `highest`."""
+def _last(begins_word: Callable[[int], bool], lowest: int, highest: int) -> int:
+    """The last token in [lowest, highest], never empty, that begins a word, or else `highest`."""
     return next((i for i in range(highest, lowest - 1, -1) if begins_word(i)), highest)

@@ -24,6 +24,7 @@ def test_every_token_is_owned_once_and_every_window_fits(data: st.DataObject) ->
     assert cuts[-1].own_end == first + tokens
     for one, following in pairwise(cuts):
         assert one.own_end == following.own_start
+        assert one.start < following.start
     for one in cuts:
         assert 0 < one.end - one.start <= capacity
         assert one.start <= one.own_start < one.own_end <= one.end
