@@ -3,7 +3,7 @@
 The labels of a text are its best legal path in the model's scheme (`label_scheme`). Nearly always
 the best label of each word is legal already, and the search is not run.
 
-Most words are in no entity. So only the best label of each token is found for all of them at once;
+Most words are in no entity. So only the best label of each word is found for all of them at once;
 lists walk on from there, and probabilities are computed for the words of entities alone.
 
 Source: word aggregation as in Hugging Face's `TokenClassificationPipeline`; the search is
@@ -110,22 +110,21 @@ class Decoder:
             # Where a window begins the model saw no line before, as at the beginning of a text.
             window_starts = _window_starts(owned)
             begun = [unit for unit in lines if units.starts[unit] not in window_starts]
-            units = units._replace(scores=self._begun_anew(units, begun))
+            # Only after the path was found: counted there too, it made names worse (ADR 26).
+            units = units._replace(scores=self._begun_anew(units.scores, begun))
         return self._entities(tokenized, units, path, lines)
 
-    def _begun_anew(self, units: "_Units", lines: Sequence[int]) -> NDArray[np.float32]:
+    def _begun_anew(self, scores: NDArray[np.float32], lines: Sequence[int]) -> NDArray[np.float32]:
         """The scores, where the first word of a line that is inside a name begins one."""
-        scores = units.scores.copy()
-        rows = [units.rows[unit] for unit in lines]
+        scores = scores.copy()
         for inside, beginning in self._beginnings.items():
-            scores[rows, beginning] = np.logaddexp(scores[rows, beginning], scores[rows, inside])
-            scores[rows, inside] = _IMPOSSIBLE
+            scores[lines, beginning] = np.logaddexp(scores[lines, beginning], scores[lines, inside])
+            scores[lines, inside] = _IMPOSSIBLE
         return scores
 
     def _path(self, units: "_Units", lines: frozenset[int]) -> list[int]:
         """The most probable legal label of each unit, in each line by itself."""
-        best = units.scores.argmax(axis=1).tolist()
-        path: list[int] = [best[row] for row in units.rows]
+        path: list[int] = units.scores.argmax(axis=1).tolist()
         borders = pairwise([0, *sorted(lines), len(path)])
         return [*chain.from_iterable(self._legal(units, path[a:b], a) for a, b in borders)]
 
@@ -134,7 +133,7 @@ class Decoder:
         allowed = self._allowed
         if self._may_start[path[0]] and all(allowed[a][b] for a, b in pairwise(path)):
             return path
-        scores = units.scores[units.rows[first : first + len(path)]]
+        scores = units.scores[first : first + len(path)]
         return _search(scores, np.array(allowed), np.array(self._may_start))
 
     def _entities(
@@ -148,8 +147,7 @@ class Decoder:
         named = [unit for unit, label in enumerate(path) if label != outside]
         if not named:
             return []
-        rows = units.scores.take([units.rows[unit] for unit in named], axis=0)
-        certain = _probabilities(rows, [path[unit] for unit in named])
+        certain = _probabilities(units.scores.take(named, axis=0), [path[unit] for unit in named])
         entities: list[Entity] = []
         first = 0  # of the open entity, counted among the named units
         for here, unit in enumerate(named):
@@ -184,9 +182,8 @@ class Decoder:
 class _Units(NamedTuple):
     """What is labelled: the words of a text, or its tokens."""
 
-    # float32 [rows, labels]: logarithms of probabilities, up to a constant of each row
+    # float32 [units, labels]: logarithms of probabilities, up to a constant of each unit
     scores: NDArray[np.float32]
-    rows: Sequence[int]  # the row that speaks for each unit
     starts: Sequence[int]  # first token of each unit
 
     def lines(self, tokenized: TokenizedText) -> frozenset[int]:
@@ -234,12 +231,12 @@ def _probabilities(scores: NDArray[np.float32], labels: list[int]) -> list[float
 def _units(
     tokenized: TokenizedText, tokens: NDArray[np.float32], aggregation: Aggregation
 ) -> _Units:
-    starts = tokenized.word_starts
-    if aggregation is Aggregation.FIRST:
-        return _Units(tokens, starts, starts)
     if aggregation is Aggregation.SIMPLE:
         starts = _place_starts(tokenized.spans)
-        return _Units(tokens, starts, starts)
+        return _Units(tokens.take(starts, axis=0), starts)
+    starts = tokenized.word_starts
+    if aggregation is Aggregation.FIRST:
+        return _Units(tokens.take(starts, axis=0), starts)
     probabilities = _exponentials(tokens)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     if aggregation is Aggregation.AVERAGE:
@@ -248,13 +245,13 @@ def _units(
         # Below the smallest normal float32 a probability is as good as zero, but its logarithm
         # must stay finite: a forbidden step is the only minus infinity.
         scores = np.log(np.maximum(means, np.finfo(np.float32).tiny))
-        return _Units(np.asarray(scores, dtype=np.float32), range(len(starts)), starts)
+        return _Units(np.asarray(scores, dtype=np.float32), starts)
     certainty = probabilities.max(axis=1)
     surest = [
         start + int(certainty[start:end].argmax())
         for start, end in pairwise([*starts, len(tokens)])
     ]
-    return _Units(tokens, surest, starts)
+    return _Units(tokens.take(surest, axis=0), starts)
 
 
 def _place_starts(spans: Sequence[tuple[int, int]]) -> list[int]:
