@@ -98,10 +98,9 @@ class Succession:
 
     async def _ready(self, version: Version) -> bool:
         """Whether a version can answer, after loading what its folder holds now."""
-        if not version.answers:
-            return False
         # One that made room for others is loaded again when it is asked for.
         evicted = version.proven and self._memory.bounded and version.resident is None
-        if not version.current and not version.detail and not evicted:
+        if version.answers and not version.current and not version.detail and not evicted:
             await self._memory.load(version)
-        return not version.withdrawn and (version.resident is not None or evicted)
+        # Not whether it is in memory: it may have made room before this came to be run again.
+        return version.answers

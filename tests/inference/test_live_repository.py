@@ -368,6 +368,24 @@ class TestOnDemand:
             trial.ended.set()
             await asyncio.gather(*tried, return_exceptions=True)
 
+    async def test_a_version_that_makes_room_as_soon_as_it_is_loaded_is_live(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        """A call for the one before, which made room for it, takes the room back at once."""
+        repository, loader = open_repository(tmp_path, memory_bytes=size + size // 2)
+        async with Service(repository) as service:
+            write_variant(tmp_path / "a" / "2", "LOC")
+            loader.gate.clear()
+            change = asyncio.create_task(follow(repository, tmp_path, "a"))
+            await until_waiting(loader, 2)
+            waiting = asyncio.create_task(service.ask("a"))
+            await asyncio.wait([waiting], timeout=0.05)
+            loader.gate.set()
+            await change
+            assert await waiting == ("1", "ORG")
+            assert loader.loaded == ["a/1", "a/2", "a/1"]
+            assert await service.ask("a") == ("2", "LOC")
+
     async def test_a_model_larger_than_the_bound_is_refused(
         self, tmp_path: Path, size: int
     ) -> None:
