@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from inference.errors import (
@@ -37,6 +38,8 @@ _LOADING_THREADS = 2
 _MAX_WAITERS = 1_024
 _RETRY_S = 1.0
 _NS_PER_S = 1e9
+# Calls end in a fraction of this: what has found no room by then waits for what never rests.
+_TURN_S = 10.0
 
 
 class ModelMemory:
@@ -46,19 +49,25 @@ class ModelMemory:
         loader: loads and frees; none: versions only come by `hold`.
         bound_bytes: most memory of all versions together; 0: no bound.
         on_change: called after each change of a version's state.
+        turn_s: how long one that waits for room keeps it from those behind.
     """
 
     def __init__(
-        self, loader: Loader | None, bound_bytes: int, on_change: Callable[[], None]
+        self,
+        loader: Loader | None,
+        bound_bytes: int,
+        on_change: Callable[[], None],
+        turn_s: float = _TURN_S,
     ) -> None:
         self._loader = loader
+        self._turn_s = turn_s
         self._on_change = on_change
         self._residency: Residency[object] = Residency(bound_bytes)
         self._threads = ThreadPoolExecutor(_LOADING_THREADS, thread_name_prefix="model-loader")
         self._trials = ThreadPoolExecutor(1, thread_name_prefix="model-trial")
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._room = asyncio.Lock()  # who waits for room is served in order
+        self._room = asyncio.Lock()  # what is freed for one is not given to another
         self._news = asyncio.Event()  # replaced each time that something fell idle or was freed
 
     @property
@@ -247,12 +256,10 @@ class ModelMemory:
             # In a thread of its own: what is slow to load keeps nobody else out of memory.
             await self._beside(self._trials, lambda: loader.try_out(found))
         place = object()  # counts the memory while there is no model yet
-        async with self._room:
-            await self._make_room(version, size_bytes)
+        try:
+            await self._take_room(version, place, size_bytes)
             if version.found != found:
                 return  # what stands in its folder now has not been tried
-            self._residency.hold(place, size_bytes)
-        try:
             model = await self.beside(lambda: loader.load(found))
             if version.withdrawn:
                 raise ModelInvalid("it was taken out of service while it was loaded")
@@ -273,12 +280,35 @@ class ModelMemory:
             )
         return size_bytes
 
-    async def _make_room(self, version: Version, size_bytes: int) -> None:
-        while (chosen := self._residency.to_evict(size_bytes, _is_idle)) is None:
+    async def _take_room(self, version: Version, place: object, size_bytes: int) -> None:
+        """Waits until there is room for a version, and holds its place."""
+        loop = asyncio.get_running_loop()
+        turn_ends_s, is_told = loop.time() + self._turn_s, False
+        self._residency.line_up(place, size_bytes)
+        while not await self._took_room(place, size_bytes):
             if not version.wanted:
                 raise _Unwanted  # it would only keep out those behind it
-            await self._news.wait()
-        residents = [one for one in chosen if isinstance(one, Resident)]
+            if loop.time() >= turn_ends_s:
+                if not is_told:
+                    name = {"model": version.name, "version": version.version}
+                    _log.warning("model_waits_for_room", **name, bytes=size_bytes)
+                turn_ends_s, is_told = loop.time() + self._turn_s, True
+                self._residency.line_up(place, size_bytes)
+                self._tell()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(turn_ends_s):
+                    await self._news.wait()
+
+    async def _took_room(self, place: object, size_bytes: int) -> bool:
+        async with self._room:
+            chosen = self._residency.to_evict(place, _is_idle)
+            if chosen is None:
+                return False
+            await self._evict([one for one in chosen if isinstance(one, Resident)])
+            self._residency.hold(place, size_bytes)
+            return True
+
+    async def _evict(self, residents: list[Resident]) -> None:
         for resident in residents:
             resident.leaving = True
             if resident.owner.resident is resident:
@@ -290,7 +320,7 @@ class ModelMemory:
     def _fell_idle(self, resident: Resident) -> None:
         if resident.leaving:
             self._spawn(self._free_retired(resident))
-        elif self._room.locked():
+        elif self._residency.awaited:
             self._tell()
 
     async def _free_retired(self, resident: Resident) -> None:

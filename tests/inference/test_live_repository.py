@@ -18,7 +18,9 @@ from inference.errors import (
 )
 from inference.folder_files import Listing
 from inference.model_control import ModelControl
+from inference.model_memory import ModelMemory
 from inference.repository import Policy, Repository
+from inference.served_model import Version
 from inference.trial import Trial
 from inference.version_folder import LoadRules, memory_bytes
 from inference.version_state import State
@@ -351,6 +353,46 @@ class TestOnDemand:
             assert await service.ask("c") == ("1", "ORG")
             lease.end_lease()
             assert await service.ask("b") == ("1", "ORG")
+
+    async def test_what_waits_for_a_busy_model_to_go_holds_up_no_other_that_fits(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        (write_variant(tmp_path / "a" / "2", "LOC") / "model.onnx_data").write_bytes(bytes(size))
+        repository, _ = open_repository(tmp_path, memory_bytes=4 * size)
+        async with Service(repository) as service:
+            leases = [await repository.lease("a", "1"), await repository.lease("b", "")]
+            waiting = asyncio.create_task(service.ask("a", "2"))
+            await asyncio.wait([waiting], timeout=0.05)
+            assert await asyncio.wait_for(service.ask("c"), 10) == ("1", "ORG")
+            assert not waiting.done()
+            leases[0].end_lease()
+            assert await waiting == ("2", "LOC")
+            leases[1].end_lease()
+
+    async def test_what_waits_for_long_gives_its_turn_to_those_behind_it(
+        self, tmp_path: Path, size: int, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Though it then has to wait for them, too; without end where a model is never idle."""
+        (write_variant(tmp_path / "a" / "2") / "model.onnx_data").write_bytes(bytes(size))
+        loader = WatchedLoader(LoadRules(tmp_path))
+        memory = ModelMemory(loader, 3 * size + size // 2, lambda: None, turn_s=0.05)
+        versions = [
+            Version(name, version, found)
+            for name in "abc"
+            for version, found in scan_model(tmp_path, name).versions.items()
+        ]
+        one, two, *others = versions
+        lease = await memory.wait_for(one, None)
+        publication = asyncio.create_task(memory.load(two))
+        colder = [asyncio.wait_for(memory.wait_for(version, None), 10) for version in others]
+        leases = [lease, *await asyncio.gather(*colder)]
+        assert not publication.done()
+        assert "".join(capsys.readouterr()).count("model_waits_for_room") == 1
+        for lease in leases:
+            lease.end_lease()
+        await publication
+        assert two.resident is not None
+        await memory.aclose(versions)
 
     async def test_a_version_that_is_tried_keeps_no_other_out_of_memory(
         self, tmp_path: Path, size: int

@@ -6,29 +6,67 @@ from hypothesis import strategies as st
 from inference.residency import Residency
 
 
+def to_evict(
+    residency: Residency[str], size_bytes: int, busy: frozenset[str] = frozenset()
+) -> list[str] | None:
+    """What must go for a model that comes alone."""
+    residency.line_up("new", size_bytes)
+    chosen = residency.to_evict("new", lambda name: name not in busy)
+    residency.drop("new")
+    return chosen
+
+
 def test_the_least_recently_used_makes_room() -> None:
     residency: Residency[str] = Residency(100)
     for name in ("a", "b", "c"):
         residency.hold(name, 30)
     residency.touch("a")
-    assert residency.to_evict(10, lambda _: True) == []
-    assert residency.to_evict(20, lambda _: True) == ["b"]
-    assert residency.to_evict(50, lambda _: True) == ["b", "c"]
+    assert to_evict(residency, 10) == []
+    assert to_evict(residency, 20) == ["b"]
+    assert to_evict(residency, 50) == ["b", "c"]
 
 
 def test_what_is_in_use_stays() -> None:
     residency: Residency[str] = Residency(100)
     residency.hold("a", 50)
     residency.hold("b", 50)
-    assert residency.to_evict(20, lambda name: name != "a") == ["b"]
-    assert residency.to_evict(60, lambda name: name != "a") is None
+    assert to_evict(residency, 20, frozenset("a")) == ["b"]
+    assert to_evict(residency, 60, frozenset("a")) is None
+
+
+def test_who_fits_beside_those_ahead_does_not_wait_for_them() -> None:
+    residency: Residency[str] = Residency(100)
+    residency.hold("a", 60)
+    residency.line_up("large", 70)
+    residency.line_up("small", 30)
+    residency.line_up("more", 10)
+    assert residency.to_evict("large", lambda name: name != "a") is None
+    assert residency.to_evict("small", lambda name: name != "a") == []
+    assert residency.to_evict("more", lambda name: name != "a") is None
+    residency.line_up("large", 70)  # it goes to the end
+    assert residency.to_evict("more", lambda name: name != "a") == []
+
+
+def test_many_small_ones_do_not_keep_a_large_one_out() -> None:
+    """While it waits, what comes leaves it its room, what is being loaded included."""
+    residency: Residency[str] = Residency(100)
+    residency.hold("a", 60)
+    residency.line_up("large", 70)
+    for name in ("b", "c", "d"):
+        residency.line_up(name, 20)
+        if residency.to_evict(name, lambda _: False) == []:
+            residency.hold(name, 20)
+    assert list(residency) == ["a", "b"]
+    assert residency.to_evict("large", lambda name: name == "a") == ["a"]
 
 
 def test_without_a_bound_everything_fits() -> None:
     residency: Residency[str] = Residency(0)
     residency.hold("a", 10**12)
     assert residency.fits_at_all(10**15)
-    assert residency.to_evict(10**15, lambda _: True) == []
+    residency.line_up("b", 10**15)
+    residency.line_up("c", 10**15)
+    assert residency.to_evict("c", lambda _: True) == []
 
 
 @given(
@@ -44,12 +82,15 @@ def test_whoever_follows_the_choice_never_holds_more_than_the_bound(
         if model in residency:
             residency.touch(model)
         elif residency.fits_at_all(size):
-            evicted = residency.to_evict(size, lambda key: key not in busy)
+            residency.line_up(model, size)
+            evicted = residency.to_evict(model, lambda key: key not in busy)
             if evicted is None:
+                residency.drop(model)
                 continue
             assert not busy & set(evicted)
             for key in evicted:
                 residency.drop(key)
+            residency.drop(model)  # it has left the line
             residency.hold(model, size)
         if stays_busy:
             busy.add(model)
