@@ -10,6 +10,7 @@
     └── InferenceFailed         at the model: the run failed for this window alone
     TextRejected                one text of a call that cannot be answered; its neighbours are
     ModelInvalid                at loading: a folder of the repository that cannot be served
+    └── LoadFailed              at loading: not by what the folder holds, as far as is known
     SourceUnreadable            at the source: where the models come from does not answer
     └── FileWithheld            at the source: it answers, and does not give one file
 
@@ -132,3 +133,7 @@ class FileWithheld(SourceUnreadable):
 
 class ModelInvalid(Exception):
     """A version folder that cannot be served; the message says which file and what is wrong."""
+
+
+class LoadFailed(ModelInvalid):
+    """A version that could not be loaded now; unlike one that is invalid it is tried again."""

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from inference.errors import ModelInvalid
+from inference.errors import LoadFailed, ModelInvalid
 
 # The largest configuration of a published token classifier is some 100 KiB; a manifest is smaller.
 MAX_BYTES = 4 * 1024 * 1024
@@ -18,6 +18,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
     Raises:
         ModelInvalid: it is missing, larger than MAX_BYTES or holds something else.
+        LoadFailed: it cannot be read now.
     """
     try:
         with path.open("rb") as file:
@@ -25,8 +26,10 @@ def read_object(path: Path) -> dict[str, Any]:
         if len(raw) > MAX_BYTES:
             raise ModelInvalid(f"{path.name}: larger than {MAX_BYTES} bytes")
         content = json.loads(raw.decode("utf-8"))
-    except OSError as error:
+    except FileNotFoundError as error:
         raise ModelInvalid(f"{path.name}: {error.strerror}") from error
+    except OSError as error:
+        raise LoadFailed(f"{path.name}: {error.strerror}") from error
     except ValueError as error:
         raise ModelInvalid(f"{path.name}: not JSON: {error}") from error
     except RecursionError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from inference import version_folder
 from inference.catalogue import FoundModel, FoundVersion, scan, scan_model
-from inference.errors import ModelInvalid, SourceUnreadable
+from inference.errors import LoadFailed, ModelInvalid, SourceUnreadable
 from inference.folder_files import check_size
 from inference.mirror import Mirror
 from inference.model import Model
@@ -89,6 +89,7 @@ class Loader:
 
         Raises:
             ModelInvalid: it cannot be served.
+            LoadFailed: it could not be tried now.
         """
         if self._trial is not None:
             with _refusals(found):
@@ -102,6 +103,7 @@ class Loader:
 
         Raises:
             ModelInvalid: it cannot be served.
+            LoadFailed: it could not be loaded now.
         """
         with _refusals(found):
             model = version_folder.load(found.folder, self._rules)
@@ -138,7 +140,7 @@ def _refusals(found: FoundVersion) -> Iterator[None]:
     except OSError as error:
         detail = f"{Path(error.filename or found.folder).name}: {error.strerror}"
         _log.error("model_refused", model=name, version=version, detail=detail)
-        raise ModelInvalid(detail) from error
+        raise LoadFailed(detail) from error
 
 
 def _trim() -> None:

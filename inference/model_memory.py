@@ -5,14 +5,15 @@ Loading and freeing run in threads; every decision is made on the event loop.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from inference.errors import (
     DeadlineExceeded,
     Draining,
+    LoadFailed,
     ModelInvalid,
     ModelNotFound,
     QueueFull,
@@ -25,9 +26,6 @@ from inference.residency import Residency
 from inference.served_model import Resident, Version
 from telemetry import logs
 
-if TYPE_CHECKING:
-    from inference.catalogue import FoundVersion
-
 _log = logs.get_logger(__name__)
 _T = TypeVar("_T")
 
@@ -38,6 +36,9 @@ _LOADING_THREADS = 2
 _MAX_WAITERS = 1_024
 _RETRY_S = 1.0
 _NS_PER_S = 1e9
+# A load that failed is tried again after 1 s, 2 s, 4 s; seldom in the end, for one that always
+# fails takes the others' time.
+_MOST_PAUSE_S = 300
 # Calls end in a fraction of this: what has found no room by then waits for what never rests.
 _TURN_S = 10.0
 
@@ -49,6 +50,7 @@ class ModelMemory:
         loader: loads and frees; none: versions only come by `hold`.
         bound_bytes: most memory of all versions together; 0: no bound.
         on_change: called after each change of a version's state.
+        try_again: called for a version that could not be loaded, when that may have passed.
         turn_s: how long one that waits for room keeps it from those behind.
     """
 
@@ -57,9 +59,11 @@ class ModelMemory:
         loader: Loader | None,
         bound_bytes: int,
         on_change: Callable[[], None],
+        try_again: Callable[[Version], Awaitable[None]],
         turn_s: float = _TURN_S,
     ) -> None:
         self._loader = loader
+        self._try_again = try_again
         self._turn_s = turn_s
         self._on_change = on_change
         self._residency: Residency[object] = Residency(bound_bytes)
@@ -91,6 +95,7 @@ class ModelMemory:
         self.retire(version)
         resident = Resident(model, version, listing, size_bytes, self._fell_idle)
         version.resident, version.detail, version.proven = resident, "", True
+        version.loaded, version.failures = listing, 0
         version.labels = model.decoder.entity_types
         version.window_tokens = model.tokenizer.window_tokens
         version.min_score = model.decoder.min_score
@@ -216,17 +221,19 @@ class ModelMemory:
             threads.shutdown(wait=False, cancel_futures=True)
 
     async def _load(self, version: Version) -> None:
-        found: FoundVersion | None = None
+        error: ModelInvalid | None = None
         while not (version.current or version.detail):
             found = version.found
             try:
-                detail = await self._fault(version)
+                error = await self._fault(version)
             except _Unwanted:
                 version.loading = None
                 return
             if version.found == found:  # else its folder has changed meanwhile: once more
-                version.detail = detail
+                version.detail = "" if error is None else str(error)
         version.loading = None
+        if isinstance(error, LoadFailed) or (error is not None and version.is_known_good):
+            self._spawn(self._pause(version))
         if version.resident is None:
             what = f"{version.name}/{version.version} cannot be loaded: {version.detail}"
             version.refuse(ModelNotFound(Reason.VERSION_NOT_FOUND, what))
@@ -234,18 +241,26 @@ class ModelMemory:
             version.admit(version.resident)
         self._on_change()
 
-    async def _fault(self, version: Version) -> str:
+    async def _pause(self, version: Version) -> None:
+        """Lets a version that could not be loaded be tried again, unless its folder changes."""
+        version.failures += 1
+        failed = (version.found, version.failures)
+        await asyncio.sleep(min(2 ** (version.failures - 1), _MOST_PAUSE_S))
+        if version.detail and (version.found, version.failures) == failed:
+            await self._try_again(version)
+
+    async def _fault(self, version: Version) -> ModelInvalid | None:
         """Brings a version into memory; says why that failed."""
         try:
             await self._bring_in(version)
         except ModelInvalid as error:
-            return str(error)
+            return error
         except _Unwanted:
             raise
         except Exception:  # noqa: BLE001 - a fault of ours must not leave its callers waiting
             _log.exception("model_load_failed", model=version.name, version=version.version)
-            return "internal error while it was loaded: the log says which"
-        return ""
+            return LoadFailed("internal error while it was loaded: the log says which")
+        return None
 
     async def _bring_in(self, version: Version) -> None:
         found, loader = version.found, self._loader

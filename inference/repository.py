@@ -8,7 +8,8 @@ Rules:
   2. A version is loaded and warmed beside the one that answers, and becomes live in one step. The
      one before drains, and is freed when its last call has ended.
   3. A version that cannot be loaded is listed with the reason; what answered goes on answering,
-     even if its own folder has gone, until the model has no folder of a version left.
+     even if its own folder has gone, until the model has no folder of a version left. It is tried
+     again when its folder changes; also in between where its content may not be at fault.
   4. However many calls wait for a version, it is loaded once; if that fails, all hear the reason.
   5. With a memory bound, versions are loaded when they are asked for, and the least recently used
      one that nobody uses makes room.
@@ -67,7 +68,7 @@ class Repository:
         self.default_model = default_model
         self.policy = policy or Policy()
         self.loader = loader
-        self.memory = ModelMemory(loader, self.policy.memory_bytes, self._changed)
+        self.memory = ModelMemory(loader, self.policy.memory_bytes, self._changed, self._try_again)
         self.on_change: Callable[[], None] = _nothing  # after each change of a state
         self.random: Callable[[], float] = random.random  # in [0, 1), for shares
         self._succession = Succession(self.memory, self.policy.keep_versions, self._changed)
@@ -261,6 +262,17 @@ class Repository:
         """Ends loading; calls that wait for it hear that the service ends."""
         every = [v for served in self._models.values() for v in served.versions.values()]
         await self.memory.aclose(every)
+
+    async def _try_again(self, version: Version) -> None:
+        """Gives a version that could not be loaded its place again, loaded if it must be."""
+        served = self._models.get(version.name)
+        if served is None:
+            return
+        async with served.changing:
+            version.detail = ""
+            await self._succession.settle(served)
+            self._forget(served)
+            self._changed()
 
     def _forget(self, served: ServedModel) -> None:
         """Drops the versions whose folders have gone and that nobody uses, and empty models."""

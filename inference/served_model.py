@@ -93,6 +93,8 @@ class Version:
     found: FoundVersion | None = None  # none: its folder has gone
     resident: Resident | None = None
     detail: str = ""  # why the present content of its folder cannot be loaded
+    loaded: Listing | None = None  # the content that was last in memory
+    failures: int = 0  # loads of the present content that failed, one after the other
     proven: bool = False  # has been loaded, or stood there at the start: may become live
     withdrawn: bool = False  # unloaded on request, or its folder has gone: answers nobody
     draining: int = 0  # contents of it that have left and are still used
@@ -108,6 +110,11 @@ class Version:
         """Whether a call that names it is answered, perhaps after loading it."""
         loadable = self.found is not None and not self.detail
         return not self.withdrawn and (self.resident is not None or loadable)
+
+    @property
+    def is_known_good(self) -> bool:
+        """Whether the present content of its folder has been in memory."""
+        return self.found is not None and self.found.listing == self.loaded
 
     @property
     def wanted(self) -> bool:
@@ -199,7 +206,7 @@ class ServedModel:
         for version, known in self.versions.items():
             seen = found.versions.get(version)
             if seen != known.found:
-                known.found, known.detail = seen, ""
+                known.found, known.detail, known.failures = seen, "", 0
                 # The live one answers until another can.
                 known.withdrawn = seen is None and version != self.live
                 known.proven = proven

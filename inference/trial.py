@@ -9,6 +9,7 @@ import contextlib
 import json
 import resource
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from inference import version_folder
-from inference.errors import ModelInvalid
+from inference.errors import LoadFailed, ModelInvalid
 from inference.folder_files import Listing, list_files
 from inference.version_folder import LoadRules
 
@@ -67,6 +68,7 @@ class Trial:
 
         Raises:
             ModelInvalid: it cannot be loaded, or the child did not survive it.
+            LoadFailed: it took too long, or somebody else killed the child.
         """
         if self.has_passed(folder, listing):
             return  # without waiting for another's trial
@@ -74,12 +76,12 @@ class Trial:
             if self.has_passed(folder, listing):
                 return
             self._rest.cancel()
-            detail = self._ask(folder)
-            self._rest = threading.Timer(self._idle_s, self._end_rest)
-            self._rest.daemon = True
-            self._rest.start()
-            if detail:
-                raise ModelInvalid(detail)
+            try:
+                self._ask(folder)
+            finally:
+                self._rest = threading.Timer(self._idle_s, self._end_rest)
+                self._rest.daemon = True
+                self._rest.start()
             self._passed.add((folder, listing))
 
     def close(self) -> None:
@@ -97,7 +99,7 @@ class Trial:
             self._stop()
             self._one.release()
 
-    def _ask(self, folder: Path) -> str:
+    def _ask(self, folder: Path) -> None:
         if self._child is not None and self._child.poll() is not None:
             self._stop()  # it ended while it was idle
         child = self._child or self._start()
@@ -117,11 +119,18 @@ class Trial:
         except BrokenPipeError:
             answered, line = [_pipe(child.stdout)], ""
         if line:
-            return str(json.loads(line)["detail"])
+            if detail := json.loads(line)["detail"]:
+                raise ModelInvalid(detail)
+            return
         code = self._stop()
         if not answered:
-            return f"loading it took more than {self._timeout_s:.0f} s in a trial process"
-        return f"loading it ended a trial process (exit code {code})"
+            raise LoadFailed(
+                f"loading it took more than {self._timeout_s:.0f} s in a trial process"
+            )
+        # A child that fails ends by another signal; this one comes from a system without memory.
+        raise (LoadFailed if code == -signal.SIGKILL else ModelInvalid)(
+            f"loading it ended a trial process (exit code {code})"
+        )
 
     def _start(self) -> subprocess.Popen[str]:
         root = Path(__file__).parents[1]

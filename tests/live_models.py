@@ -34,7 +34,7 @@ def write_variant(folder: Path, apple: str = "ORG") -> Path:
 
 
 class WatchedLoader(Loader):
-    """A loader that counts what it loads, and waits at a gate that can be closed."""
+    """A loader that counts what it loads, waits at a gate that can be closed, and fails once."""
 
     def __init__(self, rules: LoadRules, trial: Trial | None = None) -> None:
         super().__init__(rules, trial)
@@ -42,10 +42,14 @@ class WatchedLoader(Loader):
         self.gate.set()
         self.loaded: list[str] = []
         self.freed: list[str] = []
+        self.faults: dict[str, Exception] = {}  # raised by the next load of a version
 
     def load(self, found: FoundVersion) -> Model:
-        self.loaded.append(f"{found.folder.parent.name}/{found.folder.name}")
+        name = f"{found.folder.parent.name}/{found.folder.name}"
+        self.loaded.append(name)
         assert self.gate.wait(10)
+        if name in self.faults:
+            raise self.faults.pop(name)
         return super().load(found)
 
     def free(self, models: list[Model | None]) -> None:

@@ -56,6 +56,24 @@ class _SlowTrial(Trial):
             raise ModelInvalid("ended")
 
 
+def _nothing() -> None:
+    """Nobody listens."""
+
+
+async def _not_again(version: Version) -> None:
+    """Nothing is tried again."""
+
+
+async def until_live(repository: Repository, name: str, version: str) -> None:
+    """Waits until a version is live."""
+    changed = asyncio.Event()
+    repository.on_change = changed.set
+    async with asyncio.timeout(20):
+        while version not in [s.version for s in repository.versions if s.live and s.name == name]:
+            changed.clear()
+            await changed.wait()
+
+
 async def until_waiting(loader: WatchedLoader, loads: int) -> None:
     """Waits until so many loads have begun."""
     end = time.monotonic() + 10
@@ -107,6 +125,26 @@ async def test_a_broken_version_is_listed_with_its_reason_and_the_old_stays_live
         )
         await follow(repository, tmp_path)
         assert await service.ask() == ("2", "ORG")
+
+
+async def test_a_load_that_failed_by_no_fault_of_the_version_is_tried_again(
+    tmp_path: Path,
+) -> None:
+    for name in ("tiny", "other"):
+        write_variant(tmp_path / name / "1")
+    repository, loader = open_repository(tmp_path)
+    async with Service(repository) as service:
+        (write_variant(tmp_path / "other" / "2") / "tokenizer.json").write_text("{")
+        write_variant(tmp_path / "tiny" / "2", "LOC")
+        loader.faults["tiny/2"] = MemoryError()
+        for name in ("other", "tiny"):
+            await follow(repository, tmp_path, name)
+        assert states(repository) == {"1": State.READY, "2": State.FAILED}
+        assert await service.ask("tiny") == ("1", "ORG")
+        await until_live(repository, "tiny", "2")
+        assert await service.ask("tiny") == ("2", "LOC")
+        # What its content keeps from being loaded had as much time.
+        assert loader.loaded.count("other/2") == 1
 
 
 async def test_a_replaced_folder_is_loaded_beside_what_it_was(tmp_path: Path) -> None:
@@ -294,6 +332,21 @@ class TestOnDemand:
                 assert error.reason == Reason.VERSION_NOT_FOUND
                 assert "b/1 cannot be loaded: model.onnx" in error.detail
 
+    async def test_a_model_that_answered_before_comes_back_after_a_load_that_failed(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        """Whatever the reason: its content has not changed, so it is not to blame."""
+        repository, _ = open_repository(tmp_path, memory_bytes=size + size // 2)
+        async with Service(repository) as service:
+            await service.ask("b")
+            weights = tmp_path / "a" / "1" / "model.onnx"
+            weights.rename(tmp_path / "model.onnx")
+            with pytest.raises(ModelNotFound):
+                await service.ask("a")
+            (tmp_path / "model.onnx").rename(weights)
+            await until_live(repository, "a", "1")
+            assert await service.ask("a") == ("1", "ORG")
+
     async def test_a_call_for_any_version_is_answered_by_the_next(
         self, tmp_path: Path, size: int
     ) -> None:
@@ -375,7 +428,7 @@ class TestOnDemand:
         """Though it then has to wait for them, too; without end where a model is never idle."""
         (write_variant(tmp_path / "a" / "2") / "model.onnx_data").write_bytes(bytes(size))
         loader = WatchedLoader(LoadRules(tmp_path))
-        memory = ModelMemory(loader, 3 * size + size // 2, lambda: None, turn_s=0.05)
+        memory = ModelMemory(loader, 3 * size + size // 2, _nothing, _not_again, turn_s=0.05)
         versions = [
             Version(name, version, found)
             for name in "abc"

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from inference.errors import ModelInvalid
+from inference.errors import LoadFailed, ModelInvalid
 from inference.folder_files import list_files
 from inference.trial import Trial
 from inference.version_folder import LoadRules
@@ -101,9 +101,25 @@ def test_what_has_passed_does_not_wait_for_another_trial(
 
 def test_a_version_that_takes_too_long_is_refused(tmp_path: Path, versions: list[Path]) -> None:
     trial = Trial(LoadRules(tmp_path), timeout_s=0)
-    with pytest.raises(ModelInvalid, match="took more than 0 s in a trial process"):
+    with pytest.raises(LoadFailed, match="took more than 0 s in a trial process"):
         check(trial, versions[0])
     trial.close()
+
+
+def test_a_process_that_was_killed_says_nothing_of_the_version(
+    trial: Trial, versions: list[Path]
+) -> None:
+    """As by a system that has no memory left."""
+    check(trial, versions[0])
+    trying = child()
+    stop(trying)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(check, trial, versions[1])
+        until_asked(trying)
+        trying.kill()
+        with pytest.raises(LoadFailed, match="ended a trial process"):
+            other.result()
+    check(trial, versions[1])
 
 
 def test_a_process_that_has_gone_is_replaced(trial: Trial, versions: list[Path]) -> None:
