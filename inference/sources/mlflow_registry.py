@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from inference.errors import SourceUnreadable
+from inference.errors import FileWithheld, SourceUnreadable
 from inference.sources.quiet_mlflow import load_mlflow
 from inference.sources.source import RemoteFile
 
@@ -72,7 +72,7 @@ class MlflowSource:
                 self._mlflow.artifacts.download_artifacts(artifact_uri=place, dst_path=folder)
             )
             if fetched.stat().st_size != file.size_bytes:
-                raise SourceUnreadable(f"{file.path}: its size is not the one announced")
+                raise FileWithheld(f"{file.path}: its size is not the one announced")
             fetched.rename(target)
 
     def _below(self, place: str, folder: str, depth: int) -> Iterator[tuple[str, int]]:
@@ -100,6 +100,8 @@ def _failures(what: str) -> Iterator[None]:
             # MLflow's own use of its libraries, of which no user can change anything.
             warnings.simplefilter("ignore")
             yield
+    except FileWithheld:
+        raise
     except Exception as error:
         # MLflow's own, and whatever the client of the store behind it raises.
         first_line = str(error).partition("\n")[0][:300]

@@ -32,8 +32,6 @@ _TIMEOUT = httpx.Timeout(30.0)
 _MAX_PAGE_BYTES = 16 * 1024 * 1024
 _MAX_PAGES = 1_000
 _CHUNK_BYTES = 1024 * 1024
-# An object that may not be read, is archived (403 both) or has gone.
-_WITHHELD = frozenset({httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND, httpx.codes.GONE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +130,9 @@ class S3Source:
                 ) as response,
             ):
                 if response.status_code != httpx.codes.OK:
-                    is_withheld = not query and response.status_code in _WITHHELD
-                    raise (FileWithheld if is_withheld else SourceUnreadable)(
+                    # Of an object it says nothing of others: it may have gone, be archived or lie
+                    # where the store is broken.
+                    raise (SourceUnreadable if query else FileWithheld)(
                         f"s3:/{path}: the store answers {response.status_code};"
                         " AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and"
                         " AWS_ENDPOINT_URL say how it is reached"

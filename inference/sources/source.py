@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from inference.errors import SourceUnreadable
+from inference.errors import FileWithheld
 from inference.routing import NAME_PATTERN
 
 
@@ -37,8 +37,8 @@ class Source(Protocol):
             target: to be written; its folder exists.
 
         Raises:
-            FileWithheld: it gives others, perhaps, but not this one.
-            SourceUnreadable: it does not answer, or sends another size.
+            FileWithheld: it gives others, perhaps, but not this one, or sends another size.
+            SourceUnreadable: it does not answer.
         """
         ...
 
@@ -63,7 +63,7 @@ def write_bounded(target: Path, size_bytes: int, chunks: Iterable[bytes], what: 
         what: for the error.
 
     Raises:
-        SourceUnreadable: more or less came than was announced.
+        FileWithheld: more or less came than was announced.
     """
     written = 0
     with target.open("wb") as file:
@@ -73,4 +73,4 @@ def write_bounded(target: Path, size_bytes: int, chunks: Iterable[bytes], what: 
                 break
             file.write(chunk)
     if written != size_bytes:
-        raise SourceUnreadable(f"{what}: {size_bytes} bytes were announced, others came")
+        raise FileWithheld(f"{what}: {size_bytes} bytes were announced, others came")

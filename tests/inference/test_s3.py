@@ -1,8 +1,11 @@
 """Models in a bucket: a real S3-compatible server on loopback, and the published signature."""
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
@@ -53,6 +56,34 @@ class Bucket:
     def source(self, prefix: str = "prod") -> S3Source:
         """The bucket as a source."""
         return S3Source(f"s3://models/{prefix}", Store(_KEY, endpoint=self.endpoint))
+
+
+@contextmanager
+def relayed(
+    endpoint: str, path: str, answer: Callable[[BaseHTTPRequestHandler], None]
+) -> Iterator[str]:
+    """A server that answers what another does, and one path by itself."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == path:
+                answer(self)
+                return
+            key = {"authorization": self.headers["authorization"]}
+            told = httpx.get(f"{endpoint}{self.path}", headers=key).raise_for_status()
+            self.send_response(told.status_code)
+            self.end_headers()
+            self.wfile.write(told.content)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 @pytest.fixture
@@ -130,8 +161,24 @@ def test_a_file_that_grew_since_it_was_listed_is_refused(bucket: Bucket, tmp_pat
     bucket.client.put_object(Bucket="models", Key="prod/t/1/x", Body=b"1")
     (file,) = bucket.source().files()
     bucket.client.put_object(Bucket="models", Key="prod/t/1/x", Body=b"12")
-    with pytest.raises(SourceUnreadable, match="1 bytes were announced"):
+    with pytest.raises(FileWithheld, match="1 bytes were announced"):
         bucket.source().fetch(file, tmp_path / "x")
+
+
+def test_an_object_on_which_the_store_fails_keeps_nothing_else_waiting(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    for name in ("tiny", "whole"):
+        bucket.upload(write_variant(tmp_path / name / "1"), f"prod/{name}/1")
+    path = "/models/prod/tiny/1/config.json"
+    with relayed(bucket.endpoint, path, lambda handler: handler.send_error(500)) as endpoint:
+        source = S3Source("s3://models/prod", Store(_KEY, endpoint=endpoint))
+        mirror = Mirror(source, tmp_path / "cache", 10**9)
+        mirror.sync()
+    assert {path.name for path in (tmp_path / "cache").glob("[a-z]*")} == {"tiny", "whole"}
+    assert (tmp_path / "cache" / "whole" / "1").is_dir()
+    assert not (tmp_path / "cache" / "tiny" / "1").exists()
+    assert "answers 500" in str(mirror.withheld("tiny"))
 
 
 async def test_a_version_that_is_uploaded_is_served(bucket: Bucket, tmp_path: Path) -> None:
