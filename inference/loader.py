@@ -118,6 +118,11 @@ class Loader:
         _trim()
         _log.info("models_freed", models=names)
 
+    def stop_fetching(self) -> None:
+        """Ends what is being fetched, for good: a process ends when its threads have ended."""
+        if self._mirror is not None:
+            self._mirror.close()
+
     def close(self) -> None:
         """Ends the trial process."""
         if self._trial is not None:

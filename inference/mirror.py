@@ -115,8 +115,8 @@ class Mirror:
             anew: a model of which it is asked for again now.
 
         Raises:
-            SourceUnreadable: the source does not answer, or lists nothing; what was fetched before
-                stays.
+            SourceUnreadable: the source does not answer, lists nothing or was closed; what was
+                fetched before stays.
         """
         with self._one:
             for place, refusal in self._refused.items():
@@ -134,6 +134,10 @@ class Mirror:
             if refusal.is_withheld and name in ("", _model_of(place)):
                 return SourceUnreadable(refusal.detail)
         return None
+
+    def close(self) -> None:
+        """Ends a sync that is under way, and every later one that must fetch anything."""
+        self._source.close()
 
     def _sync(self, wanted: Wanted) -> None:
         listed = (

@@ -203,13 +203,15 @@ class ModelMemory:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     async def aclose(self, versions: list[Version]) -> None:
-        """Ends loading; calls that wait for one of these hear that the service ends.
+        """Ends fetching and loading; calls that wait for one of these hear that the service ends.
 
         May be repeated.
         """
         if self._closed:
             return
         self._closed = True
+        if self._loader is not None:
+            self._loader.stop_fetching()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

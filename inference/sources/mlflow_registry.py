@@ -8,6 +8,7 @@ environment.
 
 import re
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ class MlflowSource:
             self._asked.append(match)
         self._places: dict[str, str] = {}  # "<name>/<version>/" -> address of its artifacts
         self._mlflow = _mlflow()
+        self._closed = threading.Event()
 
     def files(self) -> list[RemoteFile]:
         """Lists the files of every version asked for; see `Source`."""
@@ -65,6 +67,8 @@ class MlflowSource:
 
     def fetch(self, file: RemoteFile, target: Path) -> None:
         """Copies an artifact; see `Source`."""
+        if self._closed.is_set():
+            raise SourceUnreadable(f"{file.path}: closed, as the service ends")
         prefix = "/".join(file.path.split("/")[:2]) + "/"
         place = f"{self._places[prefix]}/{file.path.removeprefix(prefix)}"
         with _failures(file.path), tempfile.TemporaryDirectory(dir=target.parent) as folder:
@@ -74,6 +78,10 @@ class MlflowSource:
             if fetched.stat().st_size != file.size_bytes:
                 raise FileWithheld(f"{file.path}: its size is not the one announced")
             fetched.rename(target)
+
+    def close(self) -> None:
+        """Ends what is fetched with the present file, which MLflow fetches to its end."""
+        self._closed.set()
 
     def _below(self, place: str, folder: str, depth: int) -> Iterator[tuple[str, int]]:
         address = f"{place}/{folder}" if folder else place

@@ -7,6 +7,7 @@ Source: the Amazon S3 API reference for both calls.
 """
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ class S3Source:
         self._bucket = match["bucket"]
         self._prefix = f"{prefix}/" if prefix else ""
         self._store = store
+        self._closed = threading.Event()
         self._endpoint = store.endpoint or f"https://s3.{store.region}.amazonaws.com"
 
     def files(self) -> list[RemoteFile]:
@@ -82,7 +84,19 @@ class S3Source:
         """Copies an object; see `Source`."""
         key = self._prefix + file.path
         with self._get(f"/{self._bucket}/{key}", {}) as response:
-            write_bounded(target, file.size_bytes, response.iter_bytes(_CHUNK_BYTES), file.path)
+            # As it arrives: a slow store takes minutes to fill a larger chunk.
+            chunks = self._until_closed(response.iter_bytes())
+            write_bounded(target, file.size_bytes, chunks, file.path)
+
+    def close(self) -> None:
+        """Ends the fetches at what arrives next; see `Source`."""
+        self._closed.set()
+
+    def _until_closed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            if self._closed.is_set():
+                raise SourceUnreadable(f"s3://{self._bucket}: closed, as the service ends")
+            yield chunk
 
     def _page(self, query: dict[str, str]) -> tuple[list[RemoteFile], str]:
         with self._get(f"/{self._bucket}", query) as response:

@@ -38,8 +38,12 @@ class Source(Protocol):
 
         Raises:
             FileWithheld: it gives others, perhaps, but not this one, or sends another size.
-            SourceUnreadable: it does not answer.
+            SourceUnreadable: it does not answer, or was closed.
         """
+        ...
+
+    def close(self) -> None:
+        """Ends a fetch that is under way, where that can be done, and every later one."""
         ...
 
 

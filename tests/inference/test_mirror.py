@@ -45,6 +45,9 @@ class FolderSource:
             raise FileWithheld(f"{file.path}: 403")
         target.write_bytes((self.folder / file.path).read_bytes())
 
+    def close(self) -> None:
+        self.down = True
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> FolderSource:

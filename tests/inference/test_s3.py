@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -56,6 +56,17 @@ class Bucket:
     def source(self, prefix: str = "prod") -> S3Source:
         """The bucket as a source."""
         return S3Source(f"s3://models/{prefix}", Store(_KEY, endpoint=self.endpoint))
+
+
+def settings_of(endpoint: str, folder: Path) -> Settings:
+    """Of a service that takes its models from the bucket."""
+    return Settings(
+        models_dir=folder / "cache",
+        model_source="s3://models/prod",
+        AWS_ACCESS_KEY_ID=_KEY.key_id,
+        AWS_SECRET_ACCESS_KEY=_KEY.secret,
+        AWS_ENDPOINT_URL=endpoint,
+    )
 
 
 @contextmanager
@@ -183,13 +194,7 @@ def test_an_object_on_which_the_store_fails_keeps_nothing_else_waiting(
 
 async def test_a_version_that_is_uploaded_is_served(bucket: Bucket, tmp_path: Path) -> None:
     bucket.upload(write_manifest(write_variant(tmp_path / "a" / "1")).parent, "prod/tiny/1")
-    settings = Settings(
-        models_dir=tmp_path / "cache",
-        model_source="s3://models/prod",
-        AWS_ACCESS_KEY_ID=_KEY.key_id,
-        AWS_SECRET_ACCESS_KEY=_KEY.secret,
-        AWS_ENDPOINT_URL=bucket.endpoint,
-    )
+    settings = settings_of(bucket.endpoint, tmp_path)
     repository = await asyncio.to_thread(supply_of(settings, 1).open)
     assert repository.loader is not None
     watcher = Watcher(repository, repository.loader, interval_s=3600)
@@ -205,6 +210,37 @@ async def test_a_version_that_is_uploaded_is_served(bucket: Bucket, tmp_path: Pa
             await watcher.idle()
         assert await service.ask() == ("2", "LOC")
         running.cancel()
+
+
+async def test_a_service_that_ends_does_not_wait_for_what_is_being_fetched(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    """However slowly it comes: a process ends only when its threads have ended."""
+    bucket.upload(write_variant(tmp_path / "a" / "1"), "prod/tiny/1")
+    begun, ended = threading.Event(), threading.Event()
+
+    def trickle(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with suppress(OSError):
+            while not ended.wait(0.01):
+                handler.wfile.write(b" ")
+                begun.set()
+
+    with relayed(bucket.endpoint, "/models/prod/tiny/2/large.txt", trickle) as endpoint:
+        repository = await asyncio.to_thread(supply_of(settings_of(endpoint, tmp_path), 1).open)
+        assert repository.loader is not None
+        newer = write_variant(tmp_path / "a" / "2")
+        (newer / "large.txt").write_bytes(bytes(1_000_000))
+        bucket.upload(newer, "prod/tiny/2")
+        fetching = asyncio.create_task(asyncio.to_thread(repository.loader.scan))
+        assert await asyncio.to_thread(begun.wait, 20)
+        await repository.aclose()
+        try:
+            with pytest.raises(SourceUnreadable, match="closed"):
+                await asyncio.wait_for(asyncio.shield(fetching), 20)
+        finally:
+            ended.set()
 
 
 def test_what_was_fetched_is_served_though_the_store_is_down(
