@@ -1,8 +1,8 @@
 """How the cores are shared: how many model runs at a time, and how many threads each of them.
 
-The answer differs between processors and models, so it is measured at start, for about a second,
-unless a setting says it. `python -m inference.calibration` (and `python -m nerve tune`) prints what
-it tried.
+The answer differs between processors and models, so it is measured at start, for one or two
+seconds, unless a setting says it. `python -m inference.calibration` (and `python -m nerve tune`)
+prints what it tried.
 """
 
 import sys
@@ -92,27 +92,46 @@ def try_splits(
     sentence: NDArray[np.int64],
     budget_s: float = _BUDGET_S,
 ) -> list[Trial]:
-    """Runs sentences in every split, in turns, within the budget.
+    """Runs sentences in every split, each in turns with the first, by which all are compared.
+
+    Two sessions are held at a time, for each is as large as the model.
 
     Args:
         candidates: the splits.
         session: makes the model's session whose runs use so many threads.
         sentence: int64 [tokens].
-        budget_s: time for all trials, in seconds; loading the sessions comes on top.
+        budget_s: time for all trials, in seconds; loading the sessions comes on top, and so does
+            running the first split again from the third on.
     """
-    batch = np.tile(sentence, (_BATCH, 1))
-    sessions = [session(split.threads) for split in candidates]
     slice_s = budget_s / (_ROUNDS * len(candidates))
-    rates = [0.0] * len(candidates)
-    alone_ns = [sys.maxsize] * len(candidates)
-    for _ in range(_ROUNDS):
-        for i, (split, its) in enumerate(zip(candidates, sessions, strict=True)):
-            alone_ns[i] = min(alone_ns[i], _alone_ns(its, sentence[None]))
-            rates[i] = max(rates[i], _rate(its, batch, split.workers, slice_s))
-    return [
-        Trial(split, rate, ns / _NS_PER_MS)
-        for split, rate, ns in zip(candidates, rates, alone_ns, strict=True)
+    first = _Contender(candidates[0], session(candidates[0].threads), sentence)
+    if len(candidates) == 1:
+        return _in_turns([first], slice_s)
+    pairs = [
+        _in_turns([first, _Contender(split, session(split.threads), sentence)], slice_s)
+        for split in candidates[1:]
     ]
+    best = Trial(
+        first.split,
+        max(beside.sentences_per_s for beside, _ in pairs),
+        min(beside.alone_ms for beside, _ in pairs),
+    )
+    return [best, *(compared(best, *pair) for pair in pairs)]
+
+
+def compared(best: Trial, first: Trial, trial: Trial) -> Trial:
+    """A trial as it would be, had the split beside which it was run done its best.
+
+    Args:
+        best: the most that the first split did beside any.
+        first: what the first split did beside this one.
+        trial: this one.
+    """
+    return Trial(
+        trial.split,
+        trial.sentences_per_s * best.sentences_per_s / first.sentences_per_s,
+        trial.alone_ms * best.alone_ms / first.alone_ms,
+    )
 
 
 def chosen_split(settings: Settings, repository: Repository) -> Split:
@@ -175,6 +194,28 @@ def _trials(candidates: Sequence[Split], repository: Repository) -> list[Trial]:
     session = cast("Session", model.session)
     sentence = model.tokenizer.tokenize(_SENTENCE).windows[0].ids
     return try_splits(candidates, session.with_threads, sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Contender:
+    split: Split
+    session: Runnable
+    sentence: NDArray[np.int64]  # int64 [tokens]
+
+
+def _in_turns(contenders: Sequence[_Contender], slice_s: float) -> list[Trial]:
+    """What each of them does, a slice at a time, so that a neighbour disturbs all of them."""
+    rates = [0.0] * len(contenders)
+    alone_ns = [sys.maxsize] * len(contenders)
+    for _ in range(_ROUNDS):
+        for i, its in enumerate(contenders):
+            batch = np.tile(its.sentence, (_BATCH, 1))
+            alone_ns[i] = min(alone_ns[i], _alone_ns(its.session, its.sentence[None]))
+            rates[i] = max(rates[i], _rate(its.session, batch, its.split.workers, slice_s))
+    return [
+        Trial(its.split, rate, ns / _NS_PER_MS)
+        for its, rate, ns in zip(contenders, rates, alone_ns, strict=True)
+    ]
 
 
 def _alone_ns(session: Runnable, ids: NDArray[np.int64]) -> int:

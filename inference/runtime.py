@@ -64,11 +64,13 @@ class Session:
         return cls(path, session, labels)
 
     def with_threads(self, threads: int) -> Self:
-        """The same model once more, with so many cores for each run.
+        """The same model with so many cores for each run: this one if it has so many.
 
         Raises:
             ModelInvalid: the file has gone.
         """
+        if self._session.get_session_options().intra_op_num_threads == threads:
+            return self
         return self.load(self._path, threads, self._labels)
 
     def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -1,12 +1,22 @@
 """How the cores are shared."""
 
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from inference import calibration
-from inference.calibration import Split, Trial, choose, chosen_split, splits, table, try_splits
+from inference.calibration import (
+    Split,
+    Trial,
+    choose,
+    chosen_split,
+    compared,
+    splits,
+    table,
+    try_splits,
+)
 from inference.repository import Repository
 from inference.runtime import Session
 from inference.settings import Settings
@@ -62,6 +72,30 @@ def test_each_split_is_tried_with_its_workers_and_threads(repository_folder: Pat
     assert [trial.split for trial in trials] == candidates
     assert all(trial.sentences_per_s > 0 and trial.alone_ms > 0 for trial in trials)
     assert "<- chosen" in table(trials, choose(trials))
+
+
+def test_two_sessions_are_held_at_a_time(repository_folder: Path) -> None:
+    session = Session.load(repository_folder / "tiny" / "1" / "model.onnx", 1, len(LABELS))
+    made: list[weakref.ref[Session]] = []
+    held: list[int] = []
+
+    def with_threads(threads: int) -> Session:
+        held.append(sum(one() is not None for one in made))
+        another = session.with_threads(threads)
+        made.append(weakref.ref(another))
+        return another
+
+    candidates = [Split(4, 1), Split(2, 2), Split(1, 4)]
+    trials = try_splits(candidates, with_threads, np.array([2, 4, 5, 3]), budget_s=0.06)
+    assert [trial.split for trial in trials] == candidates
+    assert held == [0, 1, 1]
+    assert made[0]() is session  # it has so many threads
+
+
+def test_a_trial_beside_which_the_first_split_was_disturbed_is_no_worse() -> None:
+    best = Trial(Split(2, 1), 1_000, 4.0)
+    disturbed = Trial(Split(2, 1), 500, 8.0)
+    assert compared(best, disturbed, Trial(Split(1, 2), 400, 5.0)) == Trial(Split(1, 2), 800, 2.5)
 
 
 def test_nothing_is_run_where_there_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
