@@ -3,7 +3,7 @@
 What a token may do stands in its claim `scope` (RFC 8693, 4.2), words with spaces between them:
 
     nerve:model:<name>   it may ask this model; `nerve:model:*`, every model
-    nerve:admin          it may load and unload models
+    nerve:admin          it may load and unload the models that it may ask
 
 A token with none of these is valid and may ask nothing.
 

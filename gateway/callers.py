@@ -20,7 +20,7 @@ class Caller:
         name: what its limits are counted under; it may be a person's and is not logged.
         key_id: id of its API key, for the log; empty for a token's.
         models: names of models that it may ask, as it would write them; None: every model.
-        admin: whether it may load and unload models.
+        admin: whether it may load and unload the models that it may ask.
         limits: its own limits.
     """
 
@@ -107,11 +107,16 @@ class AdminGate:
 
     enabled: bool
 
-    def check(self, scope: Scope) -> None:
+    def check(self, scope: Scope, model: str) -> None:
         """Let an admin call pass.
 
+        Args:
+            scope: the request's.
+            model: the name that is loaded or unloaded.
+
         Raises:
-            GatewayError: FORBIDDEN; admin calls are off, or the caller's key has no admin scope.
+            GatewayError: FORBIDDEN; admin calls are off, or the caller's key has no admin scope or
+                may not ask the model.
         """
         if not self.enabled:
             raise GatewayError(
@@ -120,3 +125,4 @@ class AdminGate:
         caller = caller_of(scope)
         if caller is not None and not caller.admin:
             raise GatewayError(Reason.FORBIDDEN, "the key has no admin scope")
+        require_model(scope, model)

@@ -52,7 +52,8 @@ def create_router(client: InferenceClient, request_timeout_ms: int, admin: Admin
     @router.post(f"{PATH}/repository/models/{{name}}/load", summary="Load a model", **_CONTROL)
     async def load(request: Request) -> Response:
         """Load a model, or load it anew; what answers goes on until the new one is ready."""
-        admin.check(request.scope)
+        name = request.path_params["name"]
+        admin.check(request.scope, name)
         deadline_s = timeout_s(request, request_timeout_ms)
         if (await _read(request, CONTROL_BODY)).parameters:
             raise GatewayError(
@@ -61,7 +62,7 @@ def create_router(client: InferenceClient, request_timeout_ms: int, admin: Admin
             )
         await client.open_inference(
             lambda stub: stub.RepositoryModelLoad,
-            pb.RepositoryModelLoadRequest(model_name=request.path_params["name"]),
+            pb.RepositoryModelLoadRequest(model_name=name),
             deadline_s,
             request_id_of(request.scope),
         )
@@ -70,13 +71,14 @@ def create_router(client: InferenceClient, request_timeout_ms: int, admin: Admin
     @router.post(f"{PATH}/repository/models/{{name}}/unload", summary="Unload a model", **_CONTROL)
     async def unload(request: Request) -> Response:
         """Take a model out of service; calls that it has begun are answered."""
-        admin.check(request.scope)
+        name = request.path_params["name"]
+        admin.check(request.scope, name)
         deadline_s = timeout_s(request, request_timeout_ms)
         # Triton's client says whether dependents go too: no model depends on another here.
         await _read(request, CONTROL_BODY)
         await client.open_inference(
             lambda stub: stub.RepositoryModelUnload,
-            pb.RepositoryModelUnloadRequest(model_name=request.path_params["name"]),
+            pb.RepositoryModelUnloadRequest(model_name=name),
             deadline_s,
             request_id_of(request.scope),
         )

@@ -261,7 +261,7 @@ def _admin_status(gate: AdminGate, caller: Caller | None) -> int:
     if caller is not None:
         set_caller(scope, caller)
     try:
-        gate.check(scope)
+        gate.check(scope, "ner-en")
     except GatewayError as error:
         return error.status
     return 200
@@ -272,6 +272,17 @@ def test_admin_calls_need_the_setting_and_with_keys_the_scope() -> None:
     off, on = AdminGate(enabled=False), AdminGate(enabled=True)
     assert [_admin_status(off, caller) for caller in (nobody, plain, admin)] == [403] * 3
     assert [_admin_status(on, caller) for caller in (nobody, plain, admin)] == [200, 403, 200]
+
+
+@pytest.mark.parametrize(
+    ("models", "status"),
+    [(None, 200), (frozenset({"ner-en"}), 200), (frozenset({"other"}), 403), (frozenset(), 403)],
+)
+def test_an_admin_caller_changes_no_model_out_of_its_scope(
+    models: frozenset[str] | None, status: int
+) -> None:
+    caller = Caller("token:jane", models=models, admin=True)
+    assert _admin_status(AdminGate(enabled=True), caller) == status
 
 
 async def test_the_description_says_how_to_show_a_key_only_where_one_is_asked_for(

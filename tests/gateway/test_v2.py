@@ -229,6 +229,25 @@ async def test_texts_and_routes_are_counted(v2: httpx.AsyncClient) -> None:
     assert 'route="/v2/models/{name}/infer"' in told
 
 
+async def test_an_admin_key_for_one_model_neither_loads_nor_unloads_another(
+    server: Server, serve: Serve, tmp_path: Path
+) -> None:
+    keys = KeysFile(tmp_path)
+    admin = keys.add("admin", '["tiny"]', "admin = true")
+    stranger = keys.add("stranger", '["else"]', "admin = true")
+    settings = GatewaySettings(
+        inference_target=f"dns:///127.0.0.1:{server.port}", keys_file=keys.path, admin_calls=True
+    )
+    async with serve(settings) as v2:
+        for call in ("load", "unload"):
+            path = f"/v2/repository/models/tiny/{call}"
+            answers = [await v2.post(path, headers=header) for header in (admin, stranger)]
+            said = [answer.json()["error"] for answer in answers]
+            assert [answer.status_code for answer in answers] == [403, 403]
+            assert "model control is off" in said[0], "the inference service's own word"
+            assert "name one that is in its scope" in said[1]
+
+
 async def test_with_keys_the_scope_counts_and_admin_calls_need_theirs(
     server: Server, serve: Serve, tmp_path: Path
 ) -> None:
