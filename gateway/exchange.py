@@ -17,6 +17,7 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
+from gateway.callers import told
 from gateway.client import InferenceClient
 from gateway.deadline import Deadline
 from gateway.errors import GatewayError, Reason
@@ -165,12 +166,12 @@ class _Lines:
             while (pending := await self._pending.get()) is not None:
                 if isinstance(pending, GatewayError):
                     raise pending
-                await self._send(send, _body(await _answer(pending, stream, self._metrics)))
+                await self._send(send, _body(await _answer(pending, scope, stream, self._metrics)))
                 self._window.leave(pending.line_bytes)
                 self._metrics.stream_items_pending.dec()
         except GatewayError as error:
             note_reason(scope, error.reason)
-            await self._send(send, _body(failure_line(None, error)))
+            await self._send(send, _body(failure_line(None, told(scope, error))))
         await self._send(send, _body(b"", more=False))
         reading.cancel()
 
@@ -213,14 +214,17 @@ class _Lines:
 
 
 async def _answer(
-    pending: PendingLine, stream: RecognitionStream, metrics: GatewayMetrics
+    pending: PendingLine, scope: Scope, stream: RecognitionStream, metrics: GatewayMetrics
 ) -> bytes:
     if pending.error is not None:
         return failure_line(pending, pending.error)
     response = await stream.read()
     if response.model:  # what was refused before a model saw it has none
         metrics.answered(response.model, response.version, 1)
-    return answer_line(pending, response)
+    try:
+        return answer_line(pending, response)
+    except GatewayError as error:
+        return failure_line(pending, told(scope, error))
 
 
 def _body(content: bytes, more: bool = True) -> Message:

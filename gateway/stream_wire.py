@@ -9,7 +9,7 @@ from pydantic_core import from_json, to_json
 from gateway.errors import GatewayError, Reason
 from gateway.ndjson import Line
 from gateway.schemas import STREAM_LINE, StreamOptions
-from gateway.wire import AGGREGATIONS, OFFSET_UNITS, entities_answer, parse_json, text_failure
+from gateway.wire import AGGREGATIONS, OFFSET_UNITS, entities_answer, entities_of, parse_json
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 
 Id = str | int | None
@@ -62,16 +62,17 @@ def parse_line(line: Line, max_line_bytes: int) -> PendingLine:
 
 
 def answer_line(pending: PendingLine, response: pb.RecognizeStreamResponse) -> bytes:
-    """Write the answer to a line."""
-    result = response.result
-    if result.HasField("error"):
-        return failure_line(pending, text_failure(result.error))
+    """Write the answer to a line.
+
+    Raises:
+        GatewayError: why there is none.
+    """
     return _line(
         {
             **_head(pending),
             "model": response.model,
             "version": response.version,
-            "entities": entities_answer(result.entities.entities),
+            "entities": entities_answer(entities_of(response.result)),
         }
     )
 

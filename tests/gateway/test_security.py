@@ -15,13 +15,16 @@ from gateway.callers import AdminGate, Caller, set_caller
 from gateway.errors import GatewayError, Reason
 from gateway.security import OPEN_PATHS, SecurityLayer, shown_secret
 from gateway.settings import GatewaySettings
+from protos.ner.v1 import entity_recognizer_pb2 as pb
 from tests.gateway.conftest import Serve
 from tests.gateway.keys_file import KeysFile
 from tests.gateway.polling import until
-from tests.gateway.scripted_inference import ScriptedInference, refuse
+from tests.gateway.scripted_inference import Script, ScriptedInference, refuse
 
 _URL = "/v1/entities"
 _TEXT = {"text": "Tim"}
+_LINES = {"content-type": "application/x-ndjson"}
+_OTHERS = "no such model; served are somebodys-secret"
 
 
 @pytest.fixture
@@ -350,12 +353,35 @@ async def test_a_model_in_scope_that_is_not_served_is_missing_without_the_others
     path: str,
     body: dict[str, Any],
 ) -> None:
-    detail = "no such model; served are somebodys-secret"
-    inference.script = refuse(grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", detail)
+    inference.script = refuse(grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", _OTHERS)
     answer = await http.post(path, json=body, headers=stranger)
     assert answer.status_code == 404
     assert "somebodys-secret" not in answer.text
-    assert detail in (await http.post(path, json=body, headers=anybody)).text
+    assert _OTHERS in (await http.post(path, json=body, headers=anybody)).text
+
+
+async def _fail_texts(request: pb.RecognizeRequest, _context: Any) -> pb.RecognizeResponse:
+    error = pb.TextError(reason=pb.MODEL_NOT_FOUND, detail=_OTHERS)
+    return pb.RecognizeResponse(results=[pb.TextResult(error=error) for _ in request.texts])
+
+
+@pytest.mark.parametrize(
+    "script", [_fail_texts, refuse(grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND", _OTHERS)]
+)
+async def test_a_model_that_goes_away_under_a_stream_is_missing_without_the_others_names(
+    http: httpx.AsyncClient,
+    narrow: dict[str, str],
+    anybody: dict[str, str],
+    inference: ScriptedInference,
+    script: Script,
+) -> None:
+    """Whether it is said of a line or of the stream."""
+    inference.script = script
+    path = "/v1/entities:stream"
+    answer = await http.post(path, json=_TEXT, headers={**narrow, **_LINES})
+    assert answer.json()["error"]["reason"] == "MODEL_NOT_FOUND"
+    assert "somebodys-secret" not in answer.text
+    assert _OTHERS in (await http.post(path, json=_TEXT, headers={**anybody, **_LINES})).text
 
 
 async def test_metrics_name_every_model_and_are_for_keys_of_every_model(

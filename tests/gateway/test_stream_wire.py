@@ -70,11 +70,12 @@ def test_a_line_that_fails_keeps_its_id() -> None:
     assert _failure(b'{"id": 5, "text": null}')["id"] == 5
 
 
-def test_a_failed_text_is_the_lines_error() -> None:
+def test_a_text_that_failed_has_no_answer() -> None:
     error = pb.TextError(reason=pb.TEXT_EMPTY, detail="the text is empty")
     response = pb.RecognizeStreamResponse(result=pb.TextResult(error=error))
-    line = answer_line(parse_line(Line(1, b'{"text": ""}'), _LIMIT), response)
-    assert json.loads(line)["error"] == {"reason": "TEXT_EMPTY", "detail": "the text is empty"}
+    with pytest.raises(GatewayError, match="the text is empty") as caught:
+        answer_line(parse_line(Line(1, b'{"text": ""}'), _LIMIT), response)
+    assert caught.value.reason is Reason.TEXT_EMPTY
 
 
 def test_the_end_of_a_stream_has_no_line() -> None:
