@@ -40,8 +40,8 @@ class Door:
         admin: what routes ask that change which models are served.
 
     Raises:
-        CredentialInvalid: the keys file or the address of Redis cannot be used, or a package is
-            missing.
+        CredentialInvalid: the keys file or the address of Redis or of the issuer's keys cannot be
+            used, or a package is missing.
     """
 
     def __init__(self, settings: GatewaySettings, client: InferenceClient) -> None:
@@ -92,12 +92,14 @@ def _tokens(settings: GatewaySettings) -> TokenCheck | None:
         from gateway.jwks import Jwks
     except ModuleNotFoundError as error:
         raise _missing("GATEWAY_JWKS_URL", error) from None
-    return AccessTokens(
-        Jwks(settings.jwks_url),
-        settings.jwt_issuer,
-        settings.jwt_audience,
-        settings.jwt_algorithms,
-    )
+    try:
+        jwks = Jwks(settings.jwks_url)
+    except ValueError as error:
+        # The address itself is not repeated: it may hold a password.
+        raise CredentialInvalid(
+            f"GATEWAY_JWKS_URL: {error}: it must be https://host[:port]/path, or http://"
+        ) from None
+    return AccessTokens(jwks, settings.jwt_issuer, settings.jwt_audience, settings.jwt_algorithms)
 
 
 def _limiter(settings: GatewaySettings) -> Limiter | None:

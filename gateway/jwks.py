@@ -56,6 +56,9 @@ class Jwks:
 
     Attributes:
         generation: counts the fetches that changed the keys.
+
+    Raises:
+        ValueError: the URL can be none of a key set.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Jwks:
         clock: Callable[[], float] = time.monotonic,
         timeout_s: float = _TIMEOUT_S,
     ) -> None:
-        self._url: Final = url
+        self._url: Final = _address(url)
         self._clock: Final = clock
         self._timeout_s: Final = timeout_s
         self._fetching: Final = asyncio.Lock()
@@ -147,6 +150,16 @@ class Jwks:
                 if len(raw) > _MAX_BYTES:
                     raise ValueError("the key set is too large")
         return httpx.Response(200, content=bytes(raw)).json()
+
+
+def _address(url: str) -> httpx.URL:
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise ValueError("this is no URL") from None
+    if not address.host:
+        raise ValueError("the URL names no host")
+    return address
 
 
 def _keys_of(document: Any) -> dict[str, SigningKey]:

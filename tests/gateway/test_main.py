@@ -109,6 +109,34 @@ async def test_an_option_that_redis_has_not_is_said_at_the_start(start: Start, o
     assert b"hush" not in stderr
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["https://:hush@idp.example:443x/jwks", "http://", "https://:443/jwks", "http://1.2.3.999/"],
+)
+async def test_an_address_that_can_be_none_of_an_issuers_keys_is_said_at_the_start(
+    start: Start, url: str
+) -> None:
+    """As a fault of each request with a token it would be found much later."""
+    process = await start(
+        GATEWAY_HOST="127.0.0.1",
+        GATEWAY_PORT="0",
+        GATEWAY_JWKS_URL=url,
+        GATEWAY_JWT_ISSUER="issuer",
+        GATEWAY_JWT_AUDIENCE="nerve",
+    )
+    try:
+        async with asyncio.timeout(_LIMIT_S):
+            _, stderr = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode == 2
+    assert stderr.startswith(b"GATEWAY_JWKS_URL: ")
+    assert b"https://host[:port]/path" in stderr
+    assert b"Traceback" not in stderr
+    assert b"hush" not in stderr
+
+
 async def test_a_port_that_is_taken_is_one_line_and_exit_1(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
