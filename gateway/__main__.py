@@ -13,6 +13,7 @@ from credentials.certificates import TlsFiles
 from credentials.errors import CredentialInvalid
 from gateway.app import create_app
 from gateway.connection import ConnectionLimits, GuardedConnection
+from gateway.drain import Drain
 from gateway.errors import Reason
 from gateway.event_loop import new_loop
 from gateway.metrics import GatewayMetrics
@@ -40,19 +41,26 @@ _BACKLOG: Final = 2048
 
 
 class GatewayServer(uvicorn.Server):
-    """Says where it listens once it does.
+    """Says where it listens once it does, and to those within when it is about to stop.
 
     Args:
         config: uvicorn's.
         host: address listened on.
         port: TCP port listened on.
         handshake_timeout_s: time in which a TLS handshake must end.
+        drain: begun when a signal has ended the serving.
     """
 
     def __init__(
-        self, config: uvicorn.Config, host: str, port: int, handshake_timeout_s: float
+        self,
+        config: uvicorn.Config,
+        host: str,
+        port: int,
+        handshake_timeout_s: float,
+        drain: Drain,
     ) -> None:
         super().__init__(config)
+        self._drain: Final = drain
         self._handshake_timeout_s: Final = handshake_timeout_s
         self._host: Final = host
         self._port: Final = port
@@ -68,6 +76,11 @@ class GatewayServer(uvicorn.Server):
         garbage.set_apart()  # there is a full round every few hundred requests
         _LOG.info("gateway_listening", host=self._host, port=self._port)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin the drain, and let running requests finish."""
+        self._drain.begin()
+        await super().shutdown(sockets)
+
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT, then let running requests finish."""
@@ -82,7 +95,8 @@ def main() -> None:
     try:
         endpoint = settings.otlp_endpoint
         tracer = Tracer.open("nerve-gateway", endpoint) if endpoint else None
-        config = configure(settings, tracer)
+        drain = Drain()
+        config = configure(settings, tracer, drain)
     except (CredentialInvalid, TracingInvalid) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(_EXIT_USAGE)
@@ -98,7 +112,7 @@ def main() -> None:
         sys.exit(_EXIT_FAILURE)
     try:
         with listener:
-            _serve(config, settings, listener)
+            _serve(config, settings, listener, drain)
     finally:
         if tracer is not None:
             tracer.close()
@@ -128,12 +142,15 @@ def _listen(settings: GatewaySettings) -> socket.socket:
     )
 
 
-def configure(settings: GatewaySettings, tracer: Tracer | None = None) -> uvicorn.Config:
+def configure(
+    settings: GatewaySettings, tracer: Tracer | None = None, drain: Drain | None = None
+) -> uvicorn.Config:
     """Compose the app and say how uvicorn runs it.
 
     Args:
         settings: of the gateway.
         tracer: makes its spans; None: there are none.
+        drain: begins when the gateway is about to stop; None: it never does.
 
     Raises:
         CredentialInvalid: a file of keys or certificates cannot be used.
@@ -141,7 +158,7 @@ def configure(settings: GatewaySettings, tracer: Tracer | None = None) -> uvicor
     metrics = GatewayMetrics()
     tls = _tls(settings)
     context = None if tls is None else renewed_context(tls)
-    app = create_app(settings, metrics=metrics, tracer=tracer)
+    app = create_app(settings, metrics=metrics, tracer=tracer, drain=drain)
     return uvicorn.Config(
         app,
         http=_connections(settings, metrics, app.refuser),
@@ -196,9 +213,11 @@ def _tls(settings: GatewaySettings) -> TlsFiles | None:
     return TlsFiles(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)
 
 
-def _serve(config: uvicorn.Config, settings: GatewaySettings, listener: socket.socket) -> None:
+def _serve(
+    config: uvicorn.Config, settings: GatewaySettings, listener: socket.socket, drain: Drain
+) -> None:
     port = listener.getsockname()[1]
-    server = GatewayServer(config, settings.host, port, settings.header_timeout_s)
+    server = GatewayServer(config, settings.host, port, settings.header_timeout_s, drain)
     # uvicorn raises the signal again once it has drained; with the default action the exit status
     # would then say that the process was killed.
     for number in (signal.SIGTERM, signal.SIGINT):

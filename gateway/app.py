@@ -18,6 +18,7 @@ from gateway.coalescing import JoinLimits
 from gateway.cors import CorsLayer
 from gateway.disconnection import DisconnectLayer
 from gateway.door import Door, Layer
+from gateway.drain import Drain
 from gateway.exchange import StreamLimits
 from gateway.hub import error_members as hub_members
 from gateway.infer_schemas import INFER_DOCUMENTED
@@ -50,6 +51,7 @@ def create_app(
     make_client: Callable[[str, int], InferenceClient] | None = None,
     metrics: GatewayMetrics | None = None,
     tracer: Tracer | None = None,
+    drain: Drain | None = None,
 ) -> "LayeredApp":
     """Build the gateway; its connections open and close with the app's lifespan.
 
@@ -59,6 +61,7 @@ def create_app(
             makes one that is secured as the settings say.
         metrics: of the process; None makes them.
         tracer: makes spans of requests and calls, and is closed by its owner; None: there are none.
+        drain: begins when the gateway is about to stop; None: it never does.
 
     Raises:
         CredentialInvalid: a file of keys or certificates cannot be used.
@@ -111,7 +114,7 @@ def create_app(
             DisconnectLayer,
         ),
         # Not include_router: an included router is matched again for every request.
-        routes=_routes(settings, client, joined_calls, metrics, door),
+        routes=_routes(settings, client, joined_calls, metrics, door, drain or Drain()),
         # What counts callers, knows them or traces their requests must see those that are refused.
         refuser=None if door.layers or tracer is not None else joined_calls,
         describe=partial(
@@ -138,12 +141,13 @@ def _routes(
     joined_calls: JoinedCalls,
     metrics: GatewayMetrics,
     door: Door,
+    drain: Drain,
 ) -> list[BaseRoute]:
     timeout_ms, admission = settings.request_timeout_ms, door.admission
     routers = (
         entities.create_router(client, joined_calls, metrics, timeout_ms, admission),
         models.create_router(client, timeout_ms),
-        stream.create_router(client, metrics, _stream_limits(settings), admission),
+        stream.create_router(client, metrics, _stream_limits(settings), admission, drain),
         hub.create_router(client, metrics, timeout_ms, admission),
         v2.create_router(client, timeout_ms),
         v2_infer.create_router(client, metrics, timeout_ms, settings.max_body_bytes, admission),

@@ -31,6 +31,8 @@ from protos.ner.v1 import entity_recognizer_pb2 as pb
 
 MEDIA_TYPE: Final = "application/x-ndjson"
 
+_DRAINING: Final = "the server is shutting down: send again what was not answered"
+
 Charge = Callable[[str], Awaitable[None]]
 
 _HEADERS: Final = (
@@ -80,11 +82,13 @@ class Exchange:
         charge: Charge | None = None,
     ) -> None:
         self._client: Final = client
-        self._metrics: Final = metrics
-        self._limits: Final = limits
         self._start: Final = start
         self._deadline: Final = deadline
-        self._charge: Final = charge
+        self._lines: Final = _Lines(metrics, limits, charge)
+
+    def stop(self) -> None:
+        """Read no further: what was read is answered, and the stream ends as DRAINING."""
+        self._lines.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request; whatever ends it closes the gRPC stream.
@@ -96,18 +100,17 @@ class Exchange:
         stream = await self._client.open_stream(
             self._start, self._deadline.left_s, request_id_of(scope)
         )
-        lines = _Lines(self._metrics, self._limits, self._charge)
         gone = False
         try:
             async with asyncio.TaskGroup() as tasks:
                 # First, because its first step is the `100 Continue` that the caller may wait for.
-                reading = tasks.create_task(lines.read(receive, stream))
-                tasks.create_task(lines.write(scope, send, stream, reading))
+                reading = tasks.create_task(self._lines.read(receive, stream))
+                tasks.create_task(self._lines.write(scope, send, stream, reading))
         except* ClientDisconnect:
             gone = True
         finally:
             stream.close()
-            lines.close()
+            self._lines.close()
         if gone:
             raise ClientDisconnect
 
@@ -124,32 +127,31 @@ class _Lines:
         self._window = StreamWindow(limits.pending_items, limits.max_line_bytes)
         # In the order of the lines; None ends it, an error ends the stream. As long as the window.
         self._pending: asyncio.Queue[PendingLine | GatewayError | None] = asyncio.Queue()
+        self._stopped = False
+        self._patience: asyncio.Timeout | None = None  # with a caller that is waited for
+
+    def stop(self) -> None:
+        """Read no further, and end the stream once what was read is answered."""
+        self._stopped = True
+        if self._patience is not None and not self._patience.expired():
+            self._patience.reschedule(0)
 
     def close(self) -> None:
         """Count what is pending no longer."""
         self._metrics.stream_items_pending.dec(self._window.items)
 
     async def read(self, receive: Receive, stream: RecognitionStream) -> None:
-        """Send the lines to inference until the caller has sent all.
+        """Send the lines to inference until the caller has sent all, sends none, or `stop`.
 
         Raises:
             ClientDisconnect: the caller went away.
         """
-        splitter = LineSplitter(self._limits.max_line_bytes)
-        more = True
-        while more:
-            message = await self._receive(receive)
-            if message is None:
-                detail = f"no line came for {self._limits.idle_timeout_s:g} s"
-                self._pending.put_nowait(GatewayError(Reason.DEADLINE_EXCEEDED, detail))
-                return
-            more = message.get("more_body", False)
-            for line in splitter.feed(message.get("body", b"")):
-                await self._take(line, stream)
-        for line in splitter.finish():
-            await self._take(line, stream)
-        await stream.done_writing()
-        self._pending.put_nowait(None)
+        try:
+            await self._take_all(receive, stream)
+        except GatewayError as error:
+            self._pending.put_nowait(error)
+        else:
+            self._pending.put_nowait(None)
 
     async def write(
         self, scope: Scope, send: Send, stream: RecognitionStream, reading: asyncio.Task[None]
@@ -175,7 +177,20 @@ class _Lines:
         await self._send(send, _body(b"", more=False))
         reading.cancel()
 
+    async def _take_all(self, receive: Receive, stream: RecognitionStream) -> None:
+        splitter = LineSplitter(self._limits.max_line_bytes)
+        more = True
+        while more:
+            message = await self._receive(receive)
+            more = message.get("more_body", False)
+            for line in splitter.feed(message.get("body", b"")):
+                await self._take(line, stream)
+        for line in splitter.finish():
+            await self._take(line, stream)
+        await stream.done_writing()
+
     async def _take(self, line: Line, stream: RecognitionStream) -> None:
+        self._check_stopped()
         await self._window.enter(0 if line.content is None else len(line.content))
         self._metrics.stream_items_pending.inc()
         pending = parse_line(line, self._limits.max_line_bytes)
@@ -190,19 +205,32 @@ class _Lines:
             self._metrics.texts.inc()
             await stream.write(pending.number, pending.text)
 
-    async def _receive(self, receive: Receive) -> Message | None:
-        """The next part of the body; none when the caller is idle and waits for nothing."""
+    async def _receive(self, receive: Receive) -> Message:
+        """The next part of the body.
+
+        Raises:
+            GatewayError: the caller is idle and waits for nothing, or `stop`.
+            ClientDisconnect: the caller went away.
+        """
         while True:
+            self._check_stopped()
             try:
-                async with asyncio.timeout(self._limits.idle_timeout_s):
+                async with asyncio.timeout(self._limits.idle_timeout_s) as self._patience:
                     message = await receive()
             except TimeoutError:
-                if self._window.items:
+                if self._stopped or self._window.items:
                     continue
-                return None
+                detail = f"no line came for {self._limits.idle_timeout_s:g} s"
+                raise GatewayError(Reason.DEADLINE_EXCEEDED, detail) from None
+            finally:
+                self._patience = None
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
             return message
+
+    def _check_stopped(self) -> None:
+        if self._stopped:
+            raise GatewayError(Reason.DRAINING, _DRAINING)
 
     async def _send(self, send: Send, message: Message) -> None:
         try:

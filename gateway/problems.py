@@ -49,10 +49,10 @@ class ProblemLayer(HttpLayer):
             await send(message)
 
         async def fail(error: GatewayError, allow: str | None = None) -> None:
+            note_reason(scope, error.reason)
             # Half an answer cannot be taken back; raising makes the server cut the connection.
             if started:
                 raise error
-            note_reason(scope, error.reason)
             request_id = request_id_of(scope)
             members = self._dialect(scope["path"])
             if members is None:

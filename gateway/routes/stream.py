@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.admission import Admission
 from gateway.client import InferenceClient
 from gateway.deadline import Deadline
+from gateway.drain import Drain
 from gateway.errors import GatewayError, Reason
 from gateway.exchange import MEDIA_TYPE, Exchange, StreamLimits
 from gateway.metrics import GatewayMetrics
@@ -62,7 +63,11 @@ _PROBLEMS: Final = documented(
 
 
 def create_router(
-    client: InferenceClient, metrics: GatewayMetrics, limits: StreamLimits, admission: Admission
+    client: InferenceClient,
+    metrics: GatewayMetrics,
+    limits: StreamLimits,
+    admission: Admission,
+    drain: Drain,
 ) -> APIRouter:
     """Make the routes.
 
@@ -71,6 +76,7 @@ def create_router(
         metrics: counts the lines.
         limits: of a stream.
         admission: decides whether texts may go to a model.
+        drain: ends the streams.
     """
     router = APIRouter(route_class=DirectRoute, tags=["entities"])
 
@@ -101,7 +107,8 @@ def create_router(
         deadline = Deadline.after(limits.open_timeout_s)
         start.model = await admission.admit(request.scope, start.model, (), deadline)
         charge = partial(admission.charge, request.scope) if admission.meters else None
-        return _ExchangeResponse(Exchange(client, metrics, limits, start, deadline, charge))
+        exchange = Exchange(client, metrics, limits, start, deadline, charge)
+        return _ExchangeResponse(exchange, drain)
 
     return router
 
@@ -109,12 +116,14 @@ def create_router(
 class _ExchangeResponse(Response):
     """Lets an exchange answer the request that the router has dispatched."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, drain: Drain) -> None:
         self._exchange: Final = exchange
+        self._drain: Final = drain
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._exchange(scope, receive, send)
+        with self._drain.stopping(self._exchange.stop):
+            await self._exchange(scope, receive, send)
 
 
 def _essence(content_type: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from tests.certificates import Authority
+from tests.duplex import duplex
 from tests.gateway.polling import until
 from tests.gateway.raw_http import GET, TEXT, URL, connected, send_raw
 from tests.gateway.scripted_inference import ScriptedInference, find_names
@@ -231,6 +232,79 @@ async def test_connections_fit_the_files_that_may_be_open(
     said = [line for line in gateway.lines if line["event"] == "gateway_connections_fewer"]
     assert [line["max_connections"] for line in said] == [taken] * (max_connections > taken)
     assert all("to 20128" in line["detail"] for line in said)
+
+
+async def test_a_terminated_gateway_ends_its_streams_once_it_has_answered_what_it_read(
+    gateway: _Gateway, inference: ScriptedInference
+) -> None:
+    """One that still sends, one that waits for an answer, and one that has sent all."""
+    go_on = asyncio.Event()
+
+    async def wait(request: pb.RecognizeRequest, context: Any) -> pb.RecognizeResponse:
+        await go_on.wait()
+        return await find_names(request, context)
+
+    async def all_came() -> bool:
+        return len(inference.requests) == 3
+
+    async with asyncio.timeout(_LIMIT_S):
+        path, line = "/v1/entities:stream", b'{"text": "Tim"}\n'
+        port = await gateway.port()
+        async with (
+            duplex(port, path) as idle,
+            duplex(port, path) as busy,
+            duplex(port, path) as all_,
+        ):
+            await idle.send(line)
+            await idle.head()
+            assert (await idle.line())["line"] == 1
+            inference.script = wait
+            await busy.send(line)
+            await all_.send(line)
+            all_.end()
+            await busy.head()
+            await all_.head()
+            await until(all_came)
+            gateway.process.send_signal(signal.SIGTERM)
+            last = await idle.line()
+            assert last["error"]["reason"] == "DRAINING"
+            assert "line" not in last
+            assert await idle.line() == {}
+            go_on.set()
+            assert (await busy.line())["entities"]
+            assert (await busy.line())["error"]["reason"] == "DRAINING"
+            assert await busy.line() == {}
+            assert (await all_.line())["entities"]
+            assert await all_.line() == {}
+        assert await gateway.end() == 0
+    requests = [line for line in gateway.lines if line["event"] == "request"]
+    assert sorted(line.get("reason", "") for line in requests) == ["", "DRAINING", "DRAINING"]
+    assert not [line for line in gateway.lines if line["level"] == "error"]
+
+
+async def test_a_stream_that_the_drain_time_cuts_is_logged_as_that(
+    start: Start, inference: ScriptedInference
+) -> None:
+    async def never(_request: pb.RecognizeRequest, _context: Any) -> pb.RecognizeResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    inference.script = never
+    process = await start(
+        GATEWAY_HOST="127.0.0.1",
+        GATEWAY_PORT="0",
+        GATEWAY_INFERENCE_TARGET=f"dns:///127.0.0.1:{inference.port}",
+        GATEWAY_DRAIN_TIMEOUT_S="0",
+    )
+    gateway = _Gateway(process)
+    async with asyncio.timeout(_LIMIT_S):
+        async with duplex(await gateway.port(), "/v1/entities:stream") as caller:
+            await caller.send(b'{"text": "Tim"}\n')
+            await inference.arrived.wait()
+            process.send_signal(signal.SIGTERM)
+            assert await gateway.end() == 0
+    (request,) = [line for line in gateway.lines if line["event"] == "request"]
+    assert (request["status"], request["reason"]) == (200, "DRAINING")
 
 
 async def test_an_interrupt_ends_it_too(gateway: _Gateway) -> None:
