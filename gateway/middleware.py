@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from time import perf_counter
 from typing import Final
 
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import GatewayError, Reason
@@ -24,6 +25,8 @@ _REQUEST_ID_HEADER: Final = request_ids.HEADER.encode("ascii")
 
 # nginx's status for a caller that went away before the answer; it is never sent, only counted.
 _CALLER_GONE: Final = 499
+# Statuses from here on are failures of the gateway's side.
+_FAULT: Final = 500
 
 # Asked every few seconds by machines: of interest only when something else is wrong.
 _QUIET_ROUTES: Final = frozenset(
@@ -44,6 +47,15 @@ def route_of(scope: Scope) -> str:
     # Those of the documentation are Starlette's own, which leave only their endpoint there. They
     # have no parameters, so that the path asked for is the one declared.
     return str(scope["path"]) if "endpoint" in scope else UNMATCHED
+
+
+def _find_route(scope: Scope) -> None:
+    """Look for the route of a request that failed before the router saw it."""
+    for route in scope["app"].routes:
+        match, found = route.matches(scope)
+        if match is Match.FULL:
+            scope.update(found)
+            return
 
 
 def is_quiet(path: str) -> bool:
@@ -128,6 +140,9 @@ class AccessLayer(HttpLayer):
             self._record(scope, status, duration_s)
 
     def _record(self, scope: Scope, status: int, duration_s: float) -> None:
+        if status >= _FAULT and "endpoint" not in scope:
+            # Objectives count by route. Not so who is refused: strangers would thin out failures.
+            _find_route(scope)
         route = route_of(scope)
         self._metrics.record(route, scope["method"], status, duration_s)
         if _REASON in scope:

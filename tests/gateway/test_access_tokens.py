@@ -378,6 +378,26 @@ async def test_an_issuer_that_never_answered_is_503_and_not_401(
         assert answer.headers["retry-after"] == "1"
 
 
+async def test_an_issuer_that_is_away_is_a_failure_of_the_route_that_was_asked(
+    settings: GatewaySettings, serve: Serve, issuer: Issuer, tmp_path: Path
+) -> None:
+    """Alerts look at routes; a request that is refused for its own fault is none of theirs."""
+    keys = KeysFile(tmp_path)
+    closed = issuer.url.replace("http://127.0.0.1", "http://127.0.0.2")
+    changed = {"jwks_url": closed, "keys_file": keys.path}
+    header = keys.add("prometheus")
+    async with serve(settings.model_copy(update=changed)) as http:
+        token = _bearer(issuer.token())
+        asked = [await http.post(path, json=_TEXT, headers=token) for path in (_URL, "/nowhere")]
+        assert [answer.status_code for answer in asked] == [503, 503]
+        assert (await http.post(_URL, json=_TEXT)).status_code == 401
+        told = (await http.get("/metrics", headers=header)).text
+    counted = 'gateway_http_requests_total{method="POST",'
+    assert f'{counted}route="/v1/entities",status="503"}} 1.0' in told
+    assert f'{counted}route="unmatched",status="503"}} 1.0' in told
+    assert f'{counted}route="unmatched",status="401"}} 1.0' in told
+
+
 async def test_a_remembered_token_ends_with_its_time(
     issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
