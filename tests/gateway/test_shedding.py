@@ -136,6 +136,17 @@ async def test_refusals_are_counted_and_the_overload_is_shown(over: _Overloaded)
     assert await _metric(over.http, failed) == before[1] + 5
 
 
+async def test_refusals_are_no_fast_answers(over: _Overloaded) -> None:
+    """Whether the connection gives them or the app: latency would look best under overload."""
+    for headers in ({}, {"Origin": "https://page.test"}):
+        assert (await over.http.post(URL, json=TEXT, headers=headers)).status_code == 429
+    taken = 'gateway_http_request_duration_seconds_count{route="/v1/entities"}'
+    assert await _metric(over.http, taken) == 0
+    over.release.set()
+    await over.first
+    assert await _metric(over.http, taken) == 1
+
+
 async def test_a_connection_serves_on_after_a_refusal(over: _Overloaded) -> None:
     request = HEAD + b"\r\n" + BODY
     async with connected(over.http) as connection:
