@@ -31,6 +31,7 @@ from gateway.open_inference import error_members
 from gateway.openapi import describe
 from gateway.problems import ProblemLayer
 from gateway.routes import demo, entities, health, hub, models, stream, v2, v2_infer, v2_repository
+from gateway.routes.direct import DirectRoute
 from gateway.routes.request import TIMEOUT_HEADER
 from gateway.schemas import DOCUMENTED
 from gateway.settings import GatewaySettings
@@ -155,7 +156,10 @@ def _routes(
         demo.create_router(client, metrics, timeout_ms, admission),
         health.create_router(client, metrics),
     )
-    return [route for router in routers for route in router.routes]
+    routes = [route for router in routers for route in router.routes]
+    direct = [route for route in routes if isinstance(route, DirectRoute)]
+    # HEAD is answered wherever GET is (RFC 9110, 9.1); FastAPI leaves it out.
+    return [*routes, *(route.for_head() for route in direct if "GET" in (route.methods or ()))]
 
 
 def _shed_limits(settings: GatewaySettings) -> ShedLimits | None:

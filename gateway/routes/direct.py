@@ -29,6 +29,10 @@ class DirectRoute(APIRoute):
         super().__init__(path, endpoint, **options)
         self.app = _direct(endpoint)
 
+    def for_head(self) -> "DirectRoute":
+        """The same for HEAD: the answer of GET, whose body the server leaves out."""
+        return DirectRoute(self.path, self.endpoint, methods=["HEAD"], include_in_schema=False)
+
 
 def _direct(endpoint: Callable[[Request], Coroutine[Any, Any, Response]]) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,7 +2,10 @@ import asyncio
 import re
 
 import httpx
+from fastapi.routing import APIRoute
 
+from gateway.app import create_app
+from gateway.settings import GatewaySettings
 from tests.gateway.polling import until
 from tests.gateway.scripted_inference import NOT_SERVING, SERVING, ScriptedInference
 
@@ -60,6 +63,20 @@ async def test_an_inference_service_that_is_killed_is_noticed_at_once_and_found_
 
     await until(ready)
     assert (await http.post("/v1/entities", json={"text": "Tim"})).status_code == 200
+
+
+async def test_head_is_answered_wherever_get_is_without_its_body(
+    http: httpx.AsyncClient, settings: GatewaySettings
+) -> None:
+    """Monitors of uptime ask with it (RFC 9110, 9.1)."""
+    routes = [route for route in create_app(settings).routes if isinstance(route, APIRoute)]
+    paths = {route.path for route in routes if "GET" in (route.methods or ())}
+    assert {"/healthz", "/readyz", "/metrics", "/v1/models", "/v2/health/live"} <= paths
+    for path in paths:
+        concrete = path.format(name="ner-en", version="1")
+        got, head = await http.get(concrete), await http.head(concrete)
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers["content-type"] == got.headers["content-type"]
 
 
 async def test_metrics_are_written_for_prometheus(http: httpx.AsyncClient) -> None:
