@@ -58,7 +58,7 @@ class GatewayMetrics:
         )
         self._requests: Final = Counter(
             "gateway_http_requests",
-            "Requests by route, method and status; status 499: the caller went away.",
+            "Requests by route, method and status; status 499: the caller went away or gave up.",
             ["route", "method", "status"],
             registry=self.registry,
         )
@@ -105,7 +105,8 @@ class GatewayMetrics:
         Args:
             route: the route's path template, or `UNMATCHED`.
             method: as sent; unusual ones share one label.
-            status: HTTP status of the answer; 499 if the caller went away before it.
+            status: HTTP status of the answer; 499 if the caller went away before it, or gave up
+                before it was due.
             duration_s: seconds from the request's head to the end of the answer.
         """
         label = method if method in _METHODS else "other"

@@ -11,7 +11,7 @@ from typing import Final
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import GatewayError, Reason
+from gateway.errors import STATUS_BY_REASON, GatewayError, Reason
 from gateway.metrics import UNMATCHED, GatewayMetrics
 from telemetry import request_id as request_ids
 from telemetry.logs import get_logger
@@ -21,10 +21,15 @@ _LOG: Final = get_logger("gateway.access")
 _REQUEST_ID: Final = "gateway.request_id"
 _REASON: Final = "gateway.reason"
 _KEY: Final = "gateway.key"
+_PATIENCE_S: Final = "gateway.patience"
 _REQUEST_ID_HEADER: Final = request_ids.HEADER.encode("ascii")
 
 # nginx's status for a caller that went away before the answer; it is never sent, only counted.
 _CALLER_GONE: Final = 499
+_DEADLINE_EXCEEDED: Final = STATUS_BY_REASON[Reason.DEADLINE_EXCEEDED]
+# The objective of latency (docs/operations.md): whoever waits for less gives up before an answer is
+# due, which is no failure to answer.
+_DUE_S: Final = 0.5
 # Statuses from here on are failures of the gateway's side.
 _FAULT: Final = 500
 
@@ -66,6 +71,11 @@ def is_quiet(path: str) -> bool:
 def note_reason(scope: Scope, reason: Reason) -> None:
     """Leave the reason of a failure for the access log."""
     scope[_REASON] = reason
+
+
+def note_patience(scope: Scope, timeout_s: float) -> None:
+    """Leave for the metrics how long the caller itself is willing to wait."""
+    scope[_PATIENCE_S] = timeout_s
 
 
 def note_key(scope: Scope, key_id: str) -> None:
@@ -144,7 +154,9 @@ class AccessLayer(HttpLayer):
             # Objectives count by route. Not so who is refused: strangers would thin out failures.
             _find_route(scope)
         route = route_of(scope)
-        self._metrics.record(route, scope["method"], status, duration_s)
+        gave_up = status == _DEADLINE_EXCEEDED and scope.get(_PATIENCE_S, _DUE_S) < _DUE_S
+        counted = _CALLER_GONE if gave_up else status
+        self._metrics.record(route, scope["method"], counted, duration_s)
         if _REASON in scope:
             self._metrics.failed(scope[_REASON])
         log = _LOG.debug if route in _QUIET_ROUTES else _LOG.info

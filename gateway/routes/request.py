@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 from starlette.requests import ClientDisconnect
 
 from gateway.errors import FieldError, GatewayError, Reason
+from gateway.middleware import note_patience
 from gateway.wire import parse_json
 
 Body = TypeVar("Body")
@@ -97,4 +98,6 @@ def timeout_s(request: Request, longest_ms: int) -> float:
             "a header is not valid",
             fields=(FieldError(TIMEOUT_HEADER, detail),),
         )
-    return int(asked) / 1e3
+    wait_s = int(asked) / 1e3
+    note_patience(request.scope, wait_s)
+    return wait_s

@@ -10,7 +10,7 @@ from gateway.content_coding import decoded
 from gateway.deadline import Deadline
 from gateway.errors import Reason
 from gateway.metrics import GatewayMetrics
-from gateway.middleware import request_id_of
+from gateway.middleware import note_patience, request_id_of
 from gateway.open_inference import infer_answer, infer_call
 from gateway.routes.direct import DirectRoute
 from gateway.routes.examples import ENTITIES, MODEL, TEXT, VERSION, compact
@@ -87,7 +87,10 @@ def create_router(
             request.path_params["name"],
             request.path_params.get("version", ""),
         )
-        deadline = Deadline.after(wait_s if call.timeout_s is None else min(wait_s, call.timeout_s))
+        if call.timeout_s is not None:
+            wait_s = min(wait_s, call.timeout_s)
+            note_patience(request.scope, wait_s)
+        deadline = Deadline.after(wait_s)
         call.request.model = await admission.admit(
             request.scope, call.request.model, call.request.texts, deadline
         )

@@ -196,6 +196,23 @@ async def test_a_deadline_that_passes_is_504(
     assert answer.json()["reason"] == "DEADLINE_EXCEEDED"
 
 
+@pytest.mark.parametrize(("timeout_ms", "counted"), [(50, 499), (600, 504)])
+async def test_a_deadline_of_the_callers_own_is_a_failure_only_if_an_answer_was_due(
+    http: httpx.AsyncClient, inference: ScriptedInference, timeout_ms: int, counted: int
+) -> None:
+    """Or one caller with a deadline of a millisecond could wake somebody."""
+
+    async def wait(request: pb.RecognizeRequest, context: Any) -> pb.RecognizeResponse:
+        await inference.cancelled.wait()
+        return await find_names(request, context)
+
+    inference.script = wait
+    header = {"X-Request-Timeout-Ms": str(timeout_ms)}
+    assert (await http.post(_URL, json={"text": "Tim"}, headers=header)).status_code == 504
+    series = f'gateway_http_requests_total{{method="POST",route="{_URL}",status="{counted}"}} 1.0'
+    assert series in (await http.get("/metrics")).text
+
+
 @settings(
     max_examples=60,
     deadline=None,

@@ -229,6 +229,13 @@ async def test_texts_and_routes_are_counted(v2: httpx.AsyncClient) -> None:
     assert 'route="/v2/models/{name}/infer"' in told
 
 
+async def test_a_deadline_in_a_parameter_is_the_callers_own(v2: httpx.AsyncClient) -> None:
+    assert (await v2.post(_INFER, json=_body("a", parameters={"timeout": 1}))).status_code == 504
+    told = (await v2.get("/metrics")).text
+    counted = 'gateway_http_requests_total{method="POST",route="/v2/models/{name}/infer",'
+    assert f'{counted}status="499"}} 1.0' in told
+
+
 async def test_an_admin_key_for_one_model_neither_loads_nor_unloads_another(
     server: Server, serve: Serve, tmp_path: Path
 ) -> None:
