@@ -110,6 +110,7 @@ def create_app(
             partial(
                 BodyLimitLayer,
                 max_body_bytes=settings.max_body_bytes,
+                max_held_bytes=settings.max_held_body_bytes,
                 unlimited=frozenset({stream.PATH}),
             ),
             DisconnectLayer,

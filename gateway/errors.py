@@ -3,7 +3,7 @@
     GatewayError                 a request that is answered with a problem instead of a result
     │
     ├── at the socket            MALFORMED_HTTP, HEADERS_TOO_LARGE, REQUEST_TIMEOUT,
-    │                            TOO_MANY_CONNECTIONS, BODY_TOO_LARGE
+    │                            TOO_MANY_CONNECTIONS, BODY_TOO_LARGE, BODIES_FULL
     ├── at the door              UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED, KEYS_UNAVAILABLE,
     │                            LIMITS_UNAVAILABLE
     ├── at the router            ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED
@@ -60,6 +60,7 @@ class Reason(StrEnum):
     TOO_MANY_CONNECTIONS = "TOO_MANY_CONNECTIONS"
     KEYS_UNAVAILABLE = "KEYS_UNAVAILABLE"
     LIMITS_UNAVAILABLE = "LIMITS_UNAVAILABLE"
+    BODIES_FULL = "BODIES_FULL"
 
 
 STATUS_BY_REASON: Final[Mapping[Reason, int]] = MappingProxyType(
@@ -87,6 +88,7 @@ STATUS_BY_REASON: Final[Mapping[Reason, int]] = MappingProxyType(
         Reason.TENSOR_INVALID: 422,
         Reason.QUEUE_FULL: 429,
         Reason.RATE_LIMITED: 429,
+        Reason.BODIES_FULL: 429,
         Reason.HEADERS_TOO_LARGE: 431,
         Reason.INTERNAL: 500,
         Reason.DRAINING: 503,
@@ -104,6 +106,7 @@ _RETRY_AFTER_S: Final[Mapping[Reason, int]] = MappingProxyType(
     {
         Reason.QUEUE_FULL: 1,
         Reason.RATE_LIMITED: 1,
+        Reason.BODIES_FULL: 1,
         Reason.DRAINING: 1,
         Reason.INFERENCE_UNAVAILABLE: 1,
         Reason.TOO_MANY_CONNECTIONS: 1,

@@ -33,6 +33,9 @@ _DUE_S: Final = 0.5
 # Statuses from here on are failures of the gateway's side.
 _FAULT: Final = 500
 
+# What a connection reads ahead of its request anyway (uvicorn's `HIGH_WATER_LIMIT`).
+_SMALL_BYTES: Final = 64 * 1024
+
 # Asked every few seconds by machines: of interest only when something else is wrong.
 _QUIET_ROUTES: Final = frozenset(
     {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
@@ -175,18 +178,28 @@ class AccessLayer(HttpLayer):
 class BodyLimitLayer(HttpLayer):
     """Refuses a body over the limit before it is parsed: by its length, or as it streams in.
 
+    And one that makes all bodies together too many bytes to hold, unless it is a small one: those
+    lie in the buffers of their connections, whose number is limited.
+
     Args:
         app: the next layer.
         max_body_bytes: largest body.
+        max_held_bytes: of the bodies of all requests that are under way.
         unlimited: paths whose bodies are read in parts and never held.
     """
 
     def __init__(
-        self, app: ASGIApp, max_body_bytes: int, unlimited: frozenset[str] = frozenset()
+        self,
+        app: ASGIApp,
+        max_body_bytes: int,
+        max_held_bytes: int,
+        unlimited: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(app)
         self._max_body_bytes: Final = max_body_bytes
+        self._max_held_bytes: Final = max_held_bytes
         self._unlimited: Final = unlimited
+        self._held_bytes = 0
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in self._unlimited:
@@ -195,24 +208,39 @@ class BodyLimitLayer(HttpLayer):
         length = _header(scope, b"content-length")
         if length is not None and length.isdigit():
             # The server holds the caller to the length it announced.
-            self._check(_whole_number(length))
-            await self.app(scope, receive, send)
-            return
+            announced_bytes = _whole_number(length)
+            self._check(announced_bytes)
+            if announced_bytes <= _SMALL_BYTES:
+                await self.app(scope, receive, send)
+                return
+        await self._serve_counted(scope, receive, send)
+
+    async def _serve_counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         body_bytes = 0
 
         async def receive_counted() -> Message:
             nonlocal body_bytes
             message = await receive()
-            body_bytes += len(message.get("body", b""))
+            received_bytes = len(message.get("body", b""))
+            body_bytes += received_bytes
+            self._held_bytes += received_bytes
             self._check(body_bytes)
             return message
 
-        await self.app(scope, receive_counted, send)
+        try:
+            await self.app(scope, receive_counted, send)
+        finally:
+            self._held_bytes -= body_bytes
 
     def _check(self, body_bytes: int) -> None:
         if body_bytes > self._max_body_bytes:
             raise GatewayError(
                 Reason.BODY_TOO_LARGE, f"the body is larger than {self._max_body_bytes} bytes"
+            )
+        if body_bytes > _SMALL_BYTES and self._held_bytes > self._max_held_bytes:
+            raise GatewayError(
+                Reason.BODIES_FULL,
+                "too many large bodies at one time: try again in a second, or send smaller ones",
             )
 
 

@@ -66,6 +66,8 @@ class GatewaySettings(BaseSettings):
         inference_target: gRPC target of the inference service; a `dns:///` name with several
             addresses is balanced over all of them.
         max_body_bytes: largest request body.
+        max_held_body_bytes: of all request bodies together that are held at one time; those of at
+            most 64 KiB are always let in.
         request_timeout_ms: longest time for one answer; a caller may ask for less.
         max_message_bytes: largest gRPC message, either way.
         joined_calls: calls under way from which on single texts of concurrent requests gather
@@ -119,6 +121,9 @@ class GatewaySettings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     inference_target: Annotated[str, Field(min_length=1)] = "dns:///localhost:50051"
     max_body_bytes: Annotated[int, Field(ge=1)] = 8 * 1024 * 1024
+    # In parts and as a whole a body takes twice its size, its texts and their message as much more:
+    # in all half of the memory that docker-compose.yml gives the gateway.
+    max_held_body_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
     request_timeout_ms: Annotated[int, Field(ge=1, le=_DAY_S * 1000)] = 30_000
     # Answers may be several times larger than what was asked: every entity repeats its text.
     max_message_bytes: Annotated[int, Field(ge=1, lt=2**31)] = 64 * 1024 * 1024
@@ -198,7 +203,7 @@ class GatewaySettings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:
-        """Refuse half of what only works together."""
+        """Refuse half of what only works together, and what does not fit together."""
         needs = (
             ("tls_cert_file", "tls_key_file"),
             ("tls_key_file", "tls_cert_file"),
@@ -215,6 +220,9 @@ class GatewaySettings(BaseSettings):
         for field, needed in needs:
             if getattr(self, field) and not getattr(self, needed):
                 raise ValueError(f"{_variable(field)}: needs {_variable(needed)} too")
+        if self.max_held_body_bytes < self.max_body_bytes:
+            held, largest = _variable("max_held_body_bytes"), _variable("max_body_bytes")
+            raise ValueError(f"{held}: must be at least {largest}: no such body could be let in")
         return self
 
 

@@ -55,6 +55,7 @@ def create_router(
             **documented(
                 Reason.MALFORMED_JSON,
                 Reason.BODY_TOO_LARGE,
+                Reason.BODIES_FULL,
                 Reason.UNSUPPORTED_MEDIA_TYPE,
                 Reason.FIELD_INVALID,
                 Reason.TEXT_TOO_LONG,

@@ -75,6 +75,7 @@ _PROBLEMS: Final = documented(
     Reason.MODEL_NOT_FOUND,
     Reason.VERSION_NOT_FOUND,
     Reason.BODY_TOO_LARGE,
+    Reason.BODIES_FULL,
     Reason.UNSUPPORTED_MEDIA_TYPE,
     Reason.FIELD_INVALID,
     Reason.TEXT_EMPTY,

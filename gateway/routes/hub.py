@@ -87,6 +87,7 @@ _REASONS: Final = (
     Reason.MALFORMED_JSON,
     Reason.MODEL_NOT_FOUND,
     Reason.BODY_TOO_LARGE,
+    Reason.BODIES_FULL,
     Reason.UNSUPPORTED_MEDIA_TYPE,
     Reason.FIELD_INVALID,
     Reason.TEXT_TOO_LONG,

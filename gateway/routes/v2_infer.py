@@ -46,6 +46,7 @@ _REFUSALS: Final = refusals(
     Reason.MALFORMED_JSON,
     Reason.MODEL_NOT_FOUND,
     Reason.BODY_TOO_LARGE,
+    Reason.BODIES_FULL,
     Reason.UNSUPPORTED_MEDIA_TYPE,
     Reason.FIELD_INVALID,
     Reason.QUEUE_FULL,

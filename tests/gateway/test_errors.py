@@ -23,5 +23,6 @@ def test_only_what_may_pass_says_when_to_retry() -> None:
         Reason.TOO_MANY_CONNECTIONS,
         Reason.KEYS_UNAVAILABLE,
         Reason.LIMITS_UNAVAILABLE,
+        Reason.BODIES_FULL,
     }
     assert GatewayError(Reason.QUEUE_FULL, "", retry_after_s=7).retry_after_s == 7

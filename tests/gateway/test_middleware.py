@@ -9,7 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.disconnection import DisconnectLayer
+from gateway.settings import GatewaySettings
 from protos.ner.v1 import entity_recognizer_pb2 as pb
+from tests.gateway.conftest import Serve
 from tests.gateway.polling import until
 from tests.gateway.scripted_inference import ScriptedInference, find_names
 
@@ -141,6 +143,43 @@ async def test_a_streamed_body_is_counted_as_it_comes(
     assert answer.status_code == 413
     assert answer.json()["reason"] == "BODY_TOO_LARGE"
     assert len(inference.requests) == 1
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_bodies_are_bounded_together_and_small_ones_are_let_in(
+    serve: Serve, settings: GatewaySettings, chunked: bool
+) -> None:
+    """Of callers who do not send all, too; what they sent counts until they are gone."""
+    body = b'{"text": "Tim"}'.ljust(90_000)
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield body
+
+    async def status() -> int:
+        content = parts() if chunked else body
+        headers = {"content-type": "application/json"}
+        answer = await http.post(_URL, content=content, headers=headers)
+        if answer.status_code == 429:
+            assert answer.json()["reason"] == "BODIES_FULL"
+            assert answer.headers["retry-after"] == "1"
+        return answer.status_code
+
+    async def is_full() -> bool:
+        return await status() == 429
+
+    async def is_let_in() -> bool:
+        return await status() == 200
+
+    held = settings.model_copy(update={"max_held_body_bytes": 150_000})
+    async with serve(held) as http:
+        assert await is_let_in()
+        _, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
+        head = f"POST {_URL} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        writer.write(f"{head}content-length: 90000\r\n\r\n".encode() + body[:80_000])
+        await until(is_full)
+        assert (await http.post(_URL, json={"text": "Tim"})).status_code == 200
+        writer.close()
+        await until(is_let_in)
 
 
 async def test_an_announced_body_over_the_limit_is_refused_before_it_is_sent(

@@ -137,7 +137,7 @@ def _reasons(document: dict[str, Any], path: str, status: int) -> set[str]:
 def test_a_reason_is_described_beside_those_of_the_same_status(tmp_path: Path) -> None:
     keyed = create_app(GatewaySettings(keys_file=KeysFile(tmp_path).path)).openapi()
     for path in ("/v1/entities", "/models/{name}", "/api"):
-        assert _reasons(keyed, path, 429) == {"QUEUE_FULL", "RATE_LIMITED"}
+        assert _reasons(keyed, path, 429) == {"QUEUE_FULL", "RATE_LIMITED", "BODIES_FULL"}
         assert "LIMITS_UNAVAILABLE" not in _reasons(keyed, path, 503)
     assert {"MALFORMED_JSON", "MALFORMED_HTTP"} == _reasons(keyed, "/v1/entities", 400)
 

@@ -99,6 +99,12 @@ def test_an_issuer_without_the_address_of_its_keys_is_refused(
         read_settings()
 
 
+def test_a_body_that_may_be_sent_must_find_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_MAX_BODY_BYTES", "100000000")
+    with pytest.raises(SettingsInvalid, match=r"^GATEWAY_MAX_HELD_BODY_BYTES: must be at least"):
+        read_settings()
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         GatewaySettings().__setattr__("port", 1)

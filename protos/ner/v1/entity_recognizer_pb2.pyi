@@ -88,6 +88,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """the issuer's keys could not be fetched, so no token can be checked"""
     LIMITS_UNAVAILABLE: _ErrorReason.ValueType  # 128
     """the store of the limits does not answer, and none pass without it"""
+    BODIES_FULL: _ErrorReason.ValueType  # 129
+    """the gateway holds as many bytes of bodies as it may: retry later"""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call, or one text of a call, failed. Names are stable: clients may switch on them.
@@ -157,6 +159,8 @@ KEYS_UNAVAILABLE: ErrorReason.ValueType  # 127
 """the issuer's keys could not be fetched, so no token can be checked"""
 LIMITS_UNAVAILABLE: ErrorReason.ValueType  # 128
 """the store of the limits does not answer, and none pass without it"""
+BODIES_FULL: ErrorReason.ValueType  # 129
+"""the gateway holds as many bytes of bodies as it may: retry later"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _Aggregation:
