@@ -157,7 +157,7 @@ async def drive(
             started = time.perf_counter()
             await engine.recognize(RecognizeQuery([_TEXT], name))
             made.append(Call((time.perf_counter() - started) * 1e3, hit))
-            held.append(engine.repository.memory.held_bytes)
+            held.append(engine.repository.memory.room.held_bytes)
 
     await asyncio.gather(*(caller() for _ in range(_CALLERS)))
     return made, max(held)

@@ -205,7 +205,7 @@ class Repository:
             served = self.served(name)
             found = served.choose(version, self.random())
             if found.resident is not None:
-                return self.memory.lease(found.resident)
+                return self.memory.room.lease(found.resident)
             try:
                 return await self.memory.wait_for(found, expires_ns)
             except ModelNotFound:
@@ -231,7 +231,7 @@ class Repository:
                         version.withdrawn, version.detail = False, ""
             for version in list(served.versions.values()):
                 if version.withdrawn:
-                    self.memory.retire(version)
+                    self.memory.room.retire(version)
             await self._succession.settle(served)
             self._forget(served)
             self._changed()
@@ -254,9 +254,9 @@ class Repository:
             served.live = ""
             for version in served.versions.values():
                 version.withdrawn = True
-                self.memory.retire(version)
+                self.memory.room.retire(version)
             self._changed()
-        await self.memory.drained(list(served.versions.values()))
+        await self.memory.room.drained(list(served.versions.values()))
 
     async def aclose(self) -> None:
         """Ends loading; calls that wait for it hear that the service ends."""
@@ -303,7 +303,7 @@ class Repository:
             self._models[name] = served
             # The default model is in memory from the start: where none is named, the first that
             # can be.
-            eager = not self.memory.bounded or name == (default or name)
+            eager = not self.memory.room.bounded or name == (default or name)
             self._succession.begin(served, eager=eager, alone=alone)
             default = default or (name if served.live else "")
         names = self.served_names()
@@ -321,7 +321,7 @@ class Repository:
         version = Version(state.name, state.version, detail=state.detail)
         served.versions[state.version] = version
         if state.model is not None:
-            self.memory.hold(version, state.model, Listing(), 0)
+            self.memory.room.hold(version, state.model, Listing(), 0)
         if state.live:
             served.live = state.version
 

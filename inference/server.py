@@ -123,7 +123,7 @@ class Server:
             settings.hang_exit_s,
         )
         self._watching: list[asyncio.Task[None]] = []
-        metrics.model_memory.set_function(lambda: float(repository.memory.held_bytes))
+        metrics.model_memory.set_function(lambda: float(repository.memory.room.held_bytes))
         metrics.versions.follow(
             [state.value for state in State],
             lambda: [
@@ -131,7 +131,7 @@ class Server:
                 for one in repository.versions
             ],
         )
-        metrics.models_loaded.set_function(lambda: float(repository.memory.loaded))
+        metrics.models_loaded.set_function(lambda: float(repository.memory.room.loaded))
         self._server: grpc.aio.Server | None = None
         tokens = settings.tokens_file
         self._interceptors: list[Interceptor] = []

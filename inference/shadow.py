@@ -78,7 +78,9 @@ class Shadow:
             return
         candidate = served.versions.get(routing.shadow_version)
         # Loading it could free a version that somebody waits for.
-        is_away = repository.memory.bounded and candidate is not None and not candidate.resident
+        is_away = (
+            repository.memory.room.bounded and candidate is not None and not candidate.resident
+        )
         if is_away or self._busy() or len(self._running) >= _MAX_RUNNING:
             self._metrics.shadow(answer.model, "skipped", len(query.texts))
             return

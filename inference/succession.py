@@ -44,7 +44,7 @@ class Succession:
             if not eager or self._memory.load_now(served.versions[name], alone=alone):
                 served.live = name
                 break
-        if not eager or not served.live or self._memory.bounded:
+        if not eager or not served.live or self._memory.room.bounded:
             return
         for version in self._kept(served):
             if version.version != served.live and not version.detail:
@@ -62,16 +62,16 @@ class Succession:
         for version in served.versions.values():
             if version.found is None and version.version != live:
                 version.withdrawn = True
-                self._memory.retire(version)
+                self._memory.room.retire(version)
         self._on_change()
-        if self._memory.bounded or not live:
+        if self._memory.room.bounded or not live:
             return
         keep = self._kept(served)
         for version in keep:
             await self._ready(version)
         for version in served.versions.values():
             if version not in keep:
-                self._memory.retire(version)
+                self._memory.room.retire(version)
 
     def replace(self, served: ServedModel) -> None:
         """Chooses another live version where the present one turned out not to load."""
@@ -99,7 +99,7 @@ class Succession:
     async def _ready(self, version: Version) -> bool:
         """Whether a version can answer, after loading what its folder holds now."""
         # One that made room for others is loaded again when it is asked for.
-        evicted = version.proven and self._memory.bounded and version.resident is None
+        evicted = version.proven and self._memory.room.bounded and version.resident is None
         if version.answers and not version.current and not version.detail and not evicted:
             await self._memory.load(version)
         # Not whether it is in memory: it may have made room before this came to be run again.

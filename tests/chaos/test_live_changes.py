@@ -125,8 +125,8 @@ async def test_changes_lose_no_request_and_change_no_other_answer(running: Runni
     assert running.heard["passing"]["1", "ORG"]
     # What went is freed: the three live versions are all that is in memory.
     moved = list(running.repository.served("moving").versions.values())
-    await running.repository.memory.drained(moved)
-    assert running.repository.memory.loaded == 3
+    await running.repository.memory.room.drained(moved)
+    assert running.repository.memory.room.loaded == 3
 
 
 async def test_health_follows_each_model(running: Running) -> None:

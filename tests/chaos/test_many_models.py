@@ -52,13 +52,13 @@ async def test_any_of_them_answers_and_the_bound_holds(root: Path) -> None:
     async def caller() -> None:
         for name in waiting:
             assert await service.ask(name) == ("1", "ORG")
-            held.append(repository.memory.held_bytes)
+            held.append(repository.memory.room.held_bytes)
 
     before = psutil.Process().memory_info().rss
     async with Service(repository) as service:
         await asyncio.gather(*(caller() for _ in range(_CALLERS)))
         grown = psutil.Process().memory_info().rss - before
-        assert repository.memory.loaded <= _RESIDENT
+        assert repository.memory.room.loaded <= _RESIDENT
     assert max(held) <= bound
     assert grown < bound + _SLACK_BYTES
     # Each was loaded, and most twice: no twenty of them serve two hundred.
@@ -81,4 +81,4 @@ async def test_more_callers_than_models_fit_are_all_answered(root: Path) -> None
 
     async with Service(repository) as service:
         await asyncio.gather(*(caller(number) for number in range(12)))
-    assert repository.memory.held_bytes <= 2 * size
+    assert repository.memory.room.held_bytes <= 2 * size

@@ -97,7 +97,7 @@ async def test_a_new_version_becomes_live_and_the_old_one_goes_when_its_calls_ha
         assert in_flight.model.version == "1"
         assert loader.freed == []
         in_flight.end_lease()
-        await repository.memory.drained([in_flight.owner])
+        await repository.memory.room.drained([in_flight.owner])
         assert loader.freed == ["tiny/1"]
         assert states(repository) == {"1": State.UNLOADED, "2": State.READY}
         # It still stands in the folder: who names it gets it.
@@ -173,7 +173,7 @@ async def test_a_model_whose_folder_has_gone_answers_nobody(tmp_path: Path) -> N
             await service.ask("tiny")
         assert states(repository) == {"1": State.DRAINING}
         lease.end_lease()
-        await repository.memory.drained([lease.owner])
+        await repository.memory.room.drained([lease.owner])
         assert states(repository) == {}
         assert await service.ask() == ("1", "ORG")
 
@@ -286,7 +286,7 @@ class TestOnDemand:
             assert {s.name for s in repository.versions if s.live} == {"a", "b", "c", "d"}
             await service.ask("b")
             assert loader.freed == ["b/1", "a/1"]
-            assert repository.memory.held_bytes <= 2 * size
+            assert repository.memory.room.held_bytes <= 2 * size
 
     async def test_what_is_in_use_is_never_evicted(self, tmp_path: Path, size: int) -> None:
         repository, loader = open_repository(tmp_path, memory_bytes=2 * size)

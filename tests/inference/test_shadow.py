@@ -86,7 +86,7 @@ async def test_under_load_copies_are_dropped(tmp_path: Path) -> None:
 async def test_a_candidate_that_cannot_answer_changes_no_answer(tmp_path: Path) -> None:
     async with Shadowed(tmp_path) as service:
         version = service.repository.served("tiny").versions["9"]
-        service.repository.memory.retire(version)
+        service.repository.memory.room.retire(version)
         version.detail = "broken"
         assert await service.ask() == ("1", "ORG")
         await service.shadow.settled()
