@@ -275,8 +275,10 @@ class GuardedConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Leave the connection to uvicorn's keep-alive timer, if that is what it now waits for."""
         super().on_response_complete()
-        if self._phase is _STREAMED_BODY:  # answered before its end: nobody reads it any more
-            self._expect(_BODY, self._limits.body_timeout_s)
+        if self._phase is _STREAMED_BODY:
+            # Answered before its end, nobody reads it any more; else the answer was an earlier one.
+            if self.cycle.response_complete:
+                self._expect(_BODY, self._limits.body_timeout_s)
         elif self._phase is _ANSWER and self.timeout_keep_alive_task is not None:
             self._phase = _IDLE
 

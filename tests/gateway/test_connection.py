@@ -136,6 +136,25 @@ async def test_a_streamed_body_may_take_long_and_be_silent(
     assert answer.text.count('"Tim"') == 3
 
 
+async def test_a_streamed_body_behind_another_request_is_streamed_all_the_same(
+    settings: GatewaySettings, serve: Serve
+) -> None:
+    """The answer before it is none of its own."""
+    async with (
+        serve(settings.model_copy(update={"body_timeout_s": _SOON_S})) as http,
+        connected(http) as caller,
+    ):
+        line = b'{"text": "Tim"}\n'
+        chunk = f"{len(line):x}\r\n{line.decode()}\r\n".encode()
+        await caller.send(GET + _STREAM_HEAD + b"connection: close\r\n\r\n")
+        await caller.send(chunk)
+        await asyncio.sleep(2 * _SOON_S)
+        await caller.send(chunk + b"0\r\n\r\n")
+        answer = await caller.answer()
+    assert answer.statuses == [200, 200]
+    assert answer.raw.count(b'"Tim"') == 2
+
+
 async def test_a_streamed_body_that_is_refused_does_not_hold_the_connection(
     settings: GatewaySettings, serve: Serve
 ) -> None:
