@@ -214,19 +214,12 @@ def new_course(
     beginning = beginning_of(recipe)
     check_length(beginning.network, recipe.most_tokens)
     set_dropout(beginning.network, recipe.dropout)
-    if answers and answers.vocabulary != vocabulary_of(beginning.tokenizer):
-        raise AnswersInvalid(
-            f"{', '.join(recipe.answers)}: answers about other tokens than this encoder's: ask"
-            " teachers of its vocabulary"
-        )
-    if recipe.features_share and not (answers and answers.features):
-        raise AnswersInvalid(
-            "--features-share: there are no features in --answers: ask a teacher with --features"
-        )
+    vocabulary = vocabulary_of(beginning.tokenizer)
+    _check_fit(answers, recipe, vocabulary)
     _settle_words(beginning.network, corpora)
     steps = sum(count_batches(corpora, recipe, epoch) for epoch in range(1, recipe.epochs + 1))
     learner = new_learner(beginning.network, recipe, steps)
-    if learner.teachers and learner.teachers.vocabulary != vocabulary_of(beginning.tokenizer):
+    if learner.teachers and learner.teachers.vocabulary != vocabulary:
         raise CheckpointInvalid(
             f"{', '.join(recipe.teachers)}: read other tokens than this encoder: only teachers of"
             " its vocabulary can be asked"
@@ -257,6 +250,19 @@ def _settle_words(network: Network, corpora: Sequence[Corpus]) -> None:
         network.config.joined_words = borders.joined
     ends = "ends none" if joins_words(network) else "ends it"
     _log.info("%s: such a sign %s", borders, ends)
+
+
+def _check_fit(answers: Answers | None, recipe: Recipe, vocabulary: str) -> None:
+    """Refuses answers of other tokens than the encoder's, or without the features to be learned."""
+    if answers and answers.vocabulary != vocabulary:
+        raise AnswersInvalid(
+            f"{', '.join(recipe.answers)}: answers about other tokens than this encoder's: ask"
+            " teachers of its vocabulary"
+        )
+    if recipe.features_share and not (answers and answers.features):
+        raise AnswersInvalid(
+            "--features-share: there are no features in --answers: ask a teacher with --features"
+        )
 
 
 def _check_taught(recipe: Recipe, corpora: Sequence[Corpus]) -> None:
