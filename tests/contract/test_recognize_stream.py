@@ -26,8 +26,8 @@ Call: TypeAlias = "grpc.aio.StreamStreamCall[pb.RecognizeStreamRequest, pb.Recog
 
 _PENDING = 8
 _QUEUE_TOKENS = 4_000
-# Some kilobytes each way, so that some 550 fill what gRPC buffers: a few megabytes.
-_BIG = "Paris " * 200 + " " * 7_000
+# Kilobytes each way, so that a quarter fills what gRPC buffers: some megabytes, more on a busy day.
+_BIG = "Paris " * 200 + "\u3000" * 7_000
 _MANY = 800
 
 
