@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
-from httptools import HttpParserError, HttpParserUpgrade
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.errors import GatewayError, Reason
@@ -168,16 +168,20 @@ class GuardedConnection(HttpToolsProtocol):
         while data:
             data = self._parse(data)
         self._end_chunk()
+        if self._too_large():
+            self._refuse(Reason.HEADERS_TOO_LARGE)
+
+    def _too_large(self) -> bool:
+        """Whether more came of a head or of trailers than may."""
+        if self._phase is _LAST:  # nothing of it was read
+            return False
         if self._phase is _HEAD:
             # The parser keeps a field until it ends, however long, and calls nobody before.
-            too_large = self._head_bytes > self._limits.max_head_bytes
-        else:
-            too_large = (
-                self._trailer_bytes > self._limits.max_head_bytes
-                or len(self.headers) > self._limits.max_headers
-            )
-        if too_large:
-            self._refuse(Reason.HEADERS_TOO_LARGE)
+            return self._head_bytes > self._limits.max_head_bytes
+        return (
+            self._trailer_bytes > self._limits.max_head_bytes
+            or len(self.headers) > self._limits.max_headers
+        )
 
     def _parse(self, data: bytes) -> bytes:
         """Let the parser read, and give what it is to read then."""
@@ -186,6 +190,10 @@ class GuardedConnection(HttpToolsProtocol):
         except HttpParserUpgrade as left:
             (read_bytes,) = left.args
             head, self._plain_head = self._plain_head, b""
+            if head:
+                # The old one skips all that follows on a connection that is to be closed.
+                self.parser = HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
             return head + data[read_bytes:]
         except HttpParserError:  # of its own, or of a callback below
             if self._phase is not _LAST:

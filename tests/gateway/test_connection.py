@@ -428,8 +428,9 @@ async def test_three_requests_at_once_get_three_answers(
         assert (await send_raw(http, request + GET + request)).statuses == [200, 200, 200]
 
 
+@pytest.mark.parametrize("first", [8, 1000])
 async def test_few_requests_may_wait_and_the_connection_ends_with_their_answers(
-    settings: GatewaySettings, serve: Serve, inference: ScriptedInference
+    settings: GatewaySettings, serve: Serve, inference: ScriptedInference, first: int
 ) -> None:
     """Each takes memory before anybody has asked whose it is; more are not even read."""
     go_on = asyncio.Event()
@@ -440,10 +441,12 @@ async def test_few_requests_may_wait_and_the_connection_ends_with_their_answers(
 
     inference.script = wait
     async with serve(settings) as http, connected(http) as connection:
-        await connection.send(HEAD + b"\r\n" + BODY + 1000 * GET)
+        await connection.send(HEAD + b"\r\n" + BODY + first * GET)
         await inference.arrived.wait()
-        go_on.set()
+        await asyncio.sleep(_SOON_S)  # who waits is watched, which reads on
         await connection.send(1000 * GET)
+        await asyncio.sleep(_SOON_S)
+        go_on.set()
         answer = await connection.answer()
     assert answer.statuses == [200] * 9
     assert answer.raw.count(b"connection: close") == 1
@@ -477,6 +480,26 @@ async def test_a_wish_for_another_protocol_is_ignored(
             await asyncio.sleep(0)
         answer = await connection.answer()
     assert answer.statuses == [200, 200, 200]
+    assert b'"Tim"' in answer.raw
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        HEAD + _WISH.replace(b"Upgrade,", b"close, Upgrade,"),
+        CHUNKED_HEAD + b"connection: close\r\n" + _WISH,
+        HEAD.replace(b"HTTP/1.1", b"HTTP/1.0") + _WISH,
+    ],
+    ids=["one field", "two", "HTTP/1.0"],
+)
+async def test_a_wish_on_a_connection_that_is_to_be_closed_is_ignored(
+    http: httpx.AsyncClient, head: bytes
+) -> None:
+    body = BODY
+    if b"chunked" in head:
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+    answer = await send_raw(http, head + b"\r\n" + body)
+    assert answer.statuses == [200]
     assert b'"Tim"' in answer.raw
 
 
