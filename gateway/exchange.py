@@ -10,6 +10,7 @@ window, which stops the reading task, which stops reading from the socket and fr
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -32,6 +33,11 @@ from protos.ner.v1 import entity_recognizer_pb2 as pb
 MEDIA_TYPE: Final = "application/x-ndjson"
 
 _DRAINING: Final = "the server is shutting down: send again what was not answered"
+
+# A caller that sends nothing for so long has heard that its stream ends, or waits for that.
+_PAUSE_S: Final = 0.5
+# For one that goes on sending, a part of the time that a drain has (GATEWAY_DRAIN_TIMEOUT_S).
+_LINGER_S: Final = 5.0
 
 Charge = Callable[[str], Awaitable[None]]
 
@@ -150,6 +156,8 @@ class _Lines:
             await self._take_all(receive, stream)
         except GatewayError as error:
             self._pending.put_nowait(error)
+            if self._stopped:
+                await _discard(receive)
         else:
             self._pending.put_nowait(None)
 
@@ -174,6 +182,8 @@ class _Lines:
         except GatewayError as error:
             note_reason(scope, error.reason)
             await self._send(send, _body(failure_line(None, told(scope, error))))
+            if self._stopped:
+                await asyncio.wait([reading], timeout=_LINGER_S)
         await self._send(send, _body(b"", more=False))
         reading.cancel()
 
@@ -239,6 +249,19 @@ class _Lines:
                 await send(message)
         except TimeoutError:
             raise ClientDisconnect from None
+
+
+async def _discard(receive: Receive) -> None:
+    """Read what a caller still sends, until it ends or pauses.
+
+    The connection is closed behind the answer: with bytes on it that nobody has read the system
+    resets it, and the last lines are lost on their way.
+    """
+    with contextlib.suppress(TimeoutError):
+        more = True
+        while more:
+            async with asyncio.timeout(_PAUSE_S):
+                more = (await receive()).get("more_body", False)
 
 
 async def _answer(
