@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 from jwt import PyJWK
@@ -155,9 +156,11 @@ class Jwks:
 def _address(url: str) -> httpx.URL:
     try:
         address = httpx.URL(url)
-    except httpx.InvalidURL:
+        urlsplit(url).port  # noqa: B018 - raises where it is none
+        address.host.encode("idna")  # as a look-up does
+    except (httpx.InvalidURL, ValueError):
         raise ValueError("this is no URL") from None
-    if not address.host:
+    if not address.host or " " in url:
         raise ValueError("the URL names no host")
     return address
 

@@ -22,6 +22,7 @@ _REQUEST_ID: Final = "gateway.request_id"
 _REASON: Final = "gateway.reason"
 _KEY: Final = "gateway.key"
 _PATIENCE_S: Final = "gateway.patience"
+_HOLD: Final = "gateway.hold"
 _REQUEST_ID_HEADER: Final = request_ids.HEADER.encode("ascii")
 
 # nginx's status for a caller that went away before the answer; it is never sent, only counted.
@@ -79,6 +80,15 @@ def note_reason(scope: Scope, reason: Reason) -> None:
 def note_patience(scope: Scope, timeout_s: float) -> None:
     """Leave for the metrics how long the caller itself is willing to wait."""
     scope[_PATIENCE_S] = timeout_s
+
+
+def hold_unpacked(scope: Scope, body_bytes: int) -> None:
+    """Count what a compressed body became among the bytes of all bodies, until its request ends.
+
+    Raises:
+        GatewayError: BODIES_FULL, as `BodyLimitLayer` raises it.
+    """
+    scope[_HOLD](body_bytes)
 
 
 def note_key(scope: Scope, key_id: str) -> None:
@@ -209,35 +219,46 @@ class BodyLimitLayer(HttpLayer):
         if length is not None and length.isdigit():
             # The server holds the caller to the length it announced.
             announced_bytes = _whole_number(length)
-            self._check(announced_bytes)
-            if announced_bytes <= _SMALL_BYTES:
+            self._check_size(announced_bytes)
+            self._check_room(announced_bytes)
+            if announced_bytes <= _SMALL_BYTES and _header(scope, b"content-encoding") is None:
                 await self.app(scope, receive, send)
                 return
         await self._serve_counted(scope, receive, send)
 
     async def _serve_counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body_bytes = 0
+        body_bytes = held_bytes = 0
+
+        def hold(more_bytes: int) -> None:
+            nonlocal held_bytes
+            held_bytes += more_bytes
+            self._held_bytes += more_bytes
+            self._check_room(held_bytes)
 
         async def receive_counted() -> Message:
             nonlocal body_bytes
             message = await receive()
-            received_bytes = len(message.get("body", b""))
-            body_bytes += received_bytes
-            self._held_bytes += received_bytes
-            self._check(body_bytes)
+            # Whoever waits for the caller to go must hear of it, however full it is here.
+            if received_bytes := len(message.get("body", b"")):
+                body_bytes += received_bytes
+                self._check_size(body_bytes)
+                hold(received_bytes)
             return message
 
+        scope[_HOLD] = hold
         try:
             await self.app(scope, receive_counted, send)
         finally:
-            self._held_bytes -= body_bytes
+            self._held_bytes -= held_bytes
 
-    def _check(self, body_bytes: int) -> None:
+    def _check_size(self, body_bytes: int) -> None:
         if body_bytes > self._max_body_bytes:
             raise GatewayError(
                 Reason.BODY_TOO_LARGE, f"the body is larger than {self._max_body_bytes} bytes"
             )
-        if body_bytes > _SMALL_BYTES and self._held_bytes > self._max_held_bytes:
+
+    def _check_room(self, held_bytes: int) -> None:
+        if held_bytes > _SMALL_BYTES and self._held_bytes > self._max_held_bytes:
             raise GatewayError(
                 Reason.BODIES_FULL,
                 "too many large bodies at one time: try again in a second, or send smaller ones",

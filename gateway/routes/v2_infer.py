@@ -10,7 +10,7 @@ from gateway.content_coding import decoded
 from gateway.deadline import Deadline
 from gateway.errors import Reason
 from gateway.metrics import GatewayMetrics
-from gateway.middleware import note_patience, request_id_of
+from gateway.middleware import hold_unpacked, note_patience, request_id_of
 from gateway.open_inference import infer_answer, infer_call
 from gateway.routes.direct import DirectRoute
 from gateway.routes.examples import ENTITIES, MODEL, TEXT, VERSION, compact
@@ -81,9 +81,12 @@ def create_router(
         binary, both ways, after the JSON.
         """
         wait_s = timeout_s(request, request_timeout_ms)
-        coding = request.headers.get("content-encoding")
+        raw = await request.body()
+        body = decoded(raw, request.headers.get("content-encoding"), max_body_bytes)
+        if body is not raw:
+            hold_unpacked(request.scope, len(body))
         call = infer_call(
-            decoded(await request.body(), coding, max_body_bytes),
+            body,
             request.headers.get(_HEADER_LENGTH),
             request.path_params["name"],
             request.path_params.get("version", ""),

@@ -15,7 +15,7 @@ import pytest
 
 from protos.ner.v1 import entity_recognizer_pb2 as pb
 from tests.certificates import Authority
-from tests.duplex import duplex
+from tests.duplex import Duplex, duplex
 from tests.gateway.polling import until
 from tests.gateway.raw_http import GET, TEXT, URL, connected, send_raw
 from tests.gateway.scripted_inference import ScriptedInference, find_names
@@ -112,7 +112,15 @@ async def test_an_option_that_redis_has_not_is_said_at_the_start(start: Start, o
 
 @pytest.mark.parametrize(
     "url",
-    ["https://:hush@idp.example:443x/jwks", "http://", "https://:443/jwks", "http://1.2.3.999/"],
+    [
+        "https://:hush@idp.example:443x/jwks",
+        "http://",
+        "https://:443/jwks",
+        "http://1.2.3.999/",
+        "http://127.0.0.1:99999/",
+        "https://a..b/",
+        "https://ex ample/",
+    ],
 )
 async def test_an_address_that_can_be_none_of_an_issuers_keys_is_said_at_the_start(
     start: Start, url: str
@@ -280,6 +288,36 @@ async def test_a_terminated_gateway_ends_its_streams_once_it_has_answered_what_i
     requests = [line for line in gateway.lines if line["event"] == "request"]
     assert sorted(line.get("reason", "") for line in requests) == ["", "DRAINING", "DRAINING"]
     assert not [line for line in gateway.lines if line["level"] == "error"]
+
+
+async def test_a_stream_that_is_busy_when_the_gateway_stops_hears_of_it(
+    gateway: _Gateway,
+) -> None:
+    """Its caller still sends while the answer ends: unread lines would reset the connection."""
+
+    async def send(caller: Duplex) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await caller.send(b'{"text": "Tim"}\n')
+                await asyncio.sleep(0.001)
+
+    async with (
+        asyncio.timeout(_LIMIT_S),
+        duplex(await gateway.port(), "/v1/entities:stream") as caller,
+    ):
+        sending = asyncio.create_task(send(caller))
+        await caller.head()
+        for _ in range(100):
+            assert (await caller.line())["entities"]
+        gateway.process.send_signal(signal.SIGTERM)
+        last: dict[str, Any] = {}
+        async for line in caller.lines():
+            last = line
+            await asyncio.sleep(0.002)  # it works on each answer
+            if "line" not in line:
+                sending.cancel()  # it has heard
+        assert last["error"]["reason"] == "DRAINING"
+        assert await gateway.end() == 0
 
 
 async def test_a_stream_that_the_drain_time_cuts_is_logged_as_that(

@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -180,6 +181,65 @@ async def test_bodies_are_bounded_together_and_small_ones_are_let_in(
         assert (await http.post(_URL, json={"text": "Tim"})).status_code == 200
         writer.close()
         await until(is_let_in)
+
+
+async def test_a_body_counts_by_what_it_was_unpacked_to(
+    serve: Serve, settings: GatewaySettings, inference: ScriptedInference
+) -> None:
+    """Forty bytes of gzip may be a megabyte of white space."""
+    tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["Tim"]}
+    packed = gzip.compress(json.dumps({"inputs": [tensor]}).encode().ljust(90_000))
+    go_on = asyncio.Event()
+
+    async def wait(request: pb.RecognizeRequest, context: Any) -> pb.RecognizeResponse:
+        await go_on.wait()
+        return await find_names(request, context)
+
+    async def status() -> int:
+        headers = {"content-type": "application/json", "content-encoding": "gzip"}
+        answer = await http.post("/v2/models/tiny/infer", content=packed, headers=headers)
+        return answer.status_code
+
+    inference.script = wait
+    async with serve(settings.model_copy(update={"max_held_body_bytes": 150_000})) as http:
+        first = asyncio.create_task(status())
+        await inference.arrived.wait()
+        assert await status() == 429
+        go_on.set()
+        assert await first == 200
+        assert await status() == 200
+
+
+async def test_who_goes_away_is_noticed_however_full_it_is(
+    serve: Serve, settings: GatewaySettings, inference: ScriptedInference
+) -> None:
+    gone = asyncio.Event()
+
+    async def wait(_request: pb.RecognizeRequest, context: Any) -> pb.RecognizeResponse:
+        context.add_done_callback(lambda _: gone.set())
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    inference.script = wait
+    held = settings.model_copy(update={"max_held_body_bytes": 100_000})
+    async with serve(held) as http, asyncio.timeout(_LIMIT_S):
+        host, port = http.base_url.host, http.base_url.port
+        fields = "host: x\r\ncontent-type: application/json\r\n"
+        _, large = await asyncio.open_connection(host, port)
+        body = b'{"text": "Tim"}'.ljust(90_000)
+        large.write(
+            f"POST {_URL} HTTP/1.1\r\n{fields}content-length: 90000\r\n\r\n".encode() + body
+        )
+        await inference.arrived.wait()
+        small = [await asyncio.open_connection(host, port) for _ in range(2)]
+        for _, writer in small:
+            head = f"POST {_URL} HTTP/1.1\r\n{fields}transfer-encoding: chunked\r\n\r\n"
+            writer.write(head.encode() + b"ea60\r\n" + b" " * 60_000)
+        await asyncio.sleep(0.5)  # until they are held, and the large one is watched
+        large.close()
+        await gone.wait()
+        for _, writer in small:
+            writer.close()
 
 
 async def test_an_announced_body_over_the_limit_is_refused_before_it_is_sent(
