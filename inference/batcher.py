@@ -166,8 +166,9 @@ class Batcher:
 
         Only for one caller, about every `Patience.look_ns`, from `start` on.
         """
-        died = 0 if self._closing else sum(not thread.is_alive() for thread in self._threads)
-        return self._watch.hanging(now_ns) + died
+        died = sum(not thread.is_alive() for thread in self._threads)
+        # Asked afterwards: workers end once it is closing.
+        return self._watch.hanging(now_ns) + (0 if self._closing else died)
 
     def close(self, timeout_s: float | None = None) -> bool:
         """Refuses what still waits, lets the runs end and joins the workers; may be repeated.

@@ -1,5 +1,6 @@
 """The settings of the inference service, read once from the environment (`INFERENCE_…`)."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ _Host = Annotated[
 ]
 _Port = Annotated[int, Field(ge=0, le=65535)]
 _PREFIX = "INFERENCE_"
+_REGION = re.compile(r"[a-z0-9-]+")
 _MIB = 1024 * 1024
 _DAY_S = 86_400
 
@@ -160,7 +162,7 @@ class Settings(BaseSettings):
         if self.aws_endpoint_url and not _is_endpoint(self.aws_endpoint_url):
             raise ValueError("AWS_ENDPOINT_URL: must be http://host[:port] or https://host[:port]")
         # Amazon's own endpoint holds the region as a part of its name.
-        if not self.aws_endpoint_url and not _is_endpoint(f"https://{self.aws_region}"):
+        if not self.aws_endpoint_url and not _REGION.fullmatch(self.aws_region):
             raise ValueError("AWS_REGION: must be the name of a region, as us-east-1")
         written = {
             "AWS_ACCESS_KEY_ID": self.aws_access_key_id,
@@ -182,7 +184,7 @@ def _is_endpoint(address: str) -> bool:
         named = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except (httpx.InvalidURL, ValueError):  # of the host, of its brackets or of the port
         return False
-    return bool(named) and _is_plain(address)
+    return bool(named) and _is_plain(address) and " " not in address
 
 
 def _is_plain(value: str) -> bool:

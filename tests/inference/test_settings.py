@@ -91,6 +91,7 @@ _STORE = {
         ("AWS_ENDPOINT_URL", "http://a..b"),
         ("AWS_ENDPOINT_URL", "http://999.0.0.1"),
         ("AWS_ENDPOINT_URL", "http://spëicher"),
+        ("AWS_ENDPOINT_URL", " http://localhost:9000"),
         ("AWS_REGION", "eü-central-1"),
         ("AWS_ACCESS_KEY_ID", "schlüssel"),
         ("AWS_SESSION_TOKEN", "töken"),
@@ -111,7 +112,7 @@ def test_what_no_request_to_a_store_can_hold_is_refused_where_one_is_asked(
     read_settings()
 
 
-@pytest.mark.parametrize("region", ["", "a..b"])
+@pytest.mark.parametrize("region", ["", "a..b", "local dev", "eu/central"])
 def test_a_region_that_is_no_part_of_amazons_address_is_refused(
     monkeypatch: pytest.MonkeyPatch, region: str
 ) -> None:
