@@ -228,8 +228,7 @@ class ModelMemory:
             model = await self.beside(lambda: loader.load(found))
             if version.withdrawn:
                 raise ModelInvalid("it was taken out of service while it was loaded")
-            self.room.leave(place)
-            self.room.hold(version, model, found.listing, size_bytes)
+            self.room.hold(version, model, found.listing, size_bytes, place)
         finally:
             self.room.leave(place)
             self.room.tell()  # one that failed left room; one that nobody uses yet may make room

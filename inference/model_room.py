@@ -71,8 +71,23 @@ class ModelRoom:
         """Whether so much could be held if nothing else were."""
         return self._residency.fits_at_all(size_bytes)
 
-    def hold(self, version: Version, model: Model, listing: Listing, size_bytes: int) -> Resident:
-        """Puts a loaded model in the place of what the version was until now."""
+    def hold(
+        self,
+        version: Version,
+        model: Model,
+        listing: Listing,
+        size_bytes: int,
+        place: object = None,
+    ) -> Resident:
+        """Puts a loaded model in the place of what the version was until now.
+
+        Args:
+            version: that it is of.
+            model: the loaded version.
+            listing: the content that it was loaded from.
+            size_bytes: memory that it is taken to hold.
+            place: what was counted until now, if it had to be taken.
+        """
         self.retire(version)
         resident = Resident(model, version, listing, size_bytes, self._fell_idle)
         version.resident, version.detail, version.proven = resident, "", True
@@ -80,12 +95,12 @@ class ModelRoom:
         version.labels = model.decoder.entity_types
         version.window_tokens = model.tokenizer.window_tokens
         version.min_score = model.decoder.min_score
-        self._residency.hold(resident, size_bytes)
+        self._residency.replace(place, resident, size_bytes)
         return resident
 
     def lease(self, resident: Resident) -> Resident:
         """Counts a user, and the use."""
-        self._residency.touch(resident)
+        self._residency.touch(resident, was_idle=resident.users == 0)
         return resident.lease()
 
     def retire(self, version: Version) -> None:
@@ -108,7 +123,7 @@ class ModelRoom:
 
         Args:
             version: that somebody waits for.
-            place: what is counted while there is no model yet, until `leave`.
+            place: what is counted while there is no model yet, until `hold` or `leave`.
             size_bytes: of the model.
 
         Raises:
@@ -132,7 +147,7 @@ class ModelRoom:
                     await self._news.wait()
 
     def leave(self, place: object) -> None:
-        """Counts a place no longer: its model is there, or will not be."""
+        """Counts a place no longer, if it still is: its model will not be there."""
         self._residency.drop(place)
 
     def tell(self) -> None:

@@ -1,14 +1,15 @@
 """Which models may be in memory at once: least recently used out first, under a bound in bytes.
 
-Those that are to come stand in line. One goes ahead of others where all of them fit beside it: what
-waits for a busy model to go holds up nobody, and many small ones do not keep a large one out.
+Those that are to come stand in line. One goes ahead of others where all of them fit beside it and
+beside what came after them and is in use: what waits for a busy model to go holds up nobody, and
+many small ones do not keep a large one out.
 
 The decision alone: nothing is loaded or freed here, and whether a model is in use is asked.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from itertools import takewhile
+from itertools import count, takewhile
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -25,7 +26,9 @@ class Residency(Generic[Key]):
         self.bound_bytes = bound_bytes
         self.held_bytes = 0
         self._sizes: OrderedDict[Key, int] = OrderedDict()
-        self._line: dict[Key, int] = {}  # what is to come or is being loaded, who came first first
+        self._line: dict[Key, int] = {}  # what is to come, who came first first
+        self._numbers = count(1)
+        self._came: dict[Key, int] = {}  # when it stood in line, or was used after having been idle
 
     def __contains__(self, key: Key) -> bool:
         return key in self._sizes
@@ -43,24 +46,42 @@ class Residency(Generic[Key]):
         return bool(self._line)
 
     def line_up(self, key: Key, size_bytes: int) -> None:
-        """Puts a model that is to come at the end of the line, in which it stays until `drop`."""
+        """Puts a model that is to come at the end of the line, until `hold` or `drop`."""
         self._line.pop(key, None)
         self._line[key] = size_bytes
+        self._came[key] = next(self._numbers)
 
     def hold(self, key: Key, size_bytes: int) -> None:
         """Counts a model that is in memory or is being loaded, as the most recently used."""
+        self._line.pop(key, None)
         self.held_bytes -= self._sizes.pop(key, 0)
         self._sizes[key] = size_bytes
         self.held_bytes += size_bytes
+        self._came.setdefault(key, next(self._numbers))
 
-    def touch(self, key: Key) -> None:
-        """Notes that a model is used now."""
+    def replace(self, place: Key, key: Key, size_bytes: int) -> None:
+        """Holds a model in the stead of what was counted while it was loaded, if anything was."""
+        if place in self._came:
+            self._came[key] = self._came[place]
+        self.drop(place)
+        self.hold(key, size_bytes)
+
+    def touch(self, key: Key, *, was_idle: bool) -> None:
+        """Notes that a model is used now.
+
+        Args:
+            key: the model.
+            was_idle: nobody used it until now, so that those in line came before it.
+        """
         if key in self._sizes:
             self._sizes.move_to_end(key)
+            if was_idle:
+                self._came[key] = next(self._numbers)
 
     def drop(self, key: Key) -> None:
         """Stops counting a model; does nothing for one that is not counted."""
         self._line.pop(key, None)
+        self._came.pop(key, None)
         self.held_bytes -= self._sizes.pop(key, 0)
 
     def to_evict(self, key: Key, is_idle: Callable[[Key], bool]) -> list[Key] | None:
@@ -74,10 +95,9 @@ class Residency(Generic[Key]):
             The models, least recently used first; none at all (None) while too much is in use, or
             while those ahead of it in the line need the room.
         """
-        size_bytes, ahead_bytes = self._line[key], self._ahead_bytes(key)
-        if not self.fits_at_all(ahead_bytes + size_bytes):
+        if not self._leaves_room_for_those_ahead(key, is_idle):
             return None
-        excess = self.held_bytes + size_bytes - self.bound_bytes
+        excess = self.held_bytes + self._line[key] - self.bound_bytes
         chosen: list[Key] = []
         if self.bound_bytes == 0 or excess <= 0:
             return chosen
@@ -89,7 +109,17 @@ class Residency(Generic[Key]):
                     return chosen
         return None
 
-    def _ahead_bytes(self, key: Key) -> int:
-        """What those ahead of a model in the line will hold."""
-        ahead = takewhile(lambda one: one[0] != key, self._line.items())
-        return sum(size for _, size in ahead)
+    def _leaves_room_for_those_ahead(self, key: Key, is_idle: Callable[[Key], bool]) -> bool:
+        busy = [held for held in self._sizes if not is_idle(held)]
+        busy_bytes = sum(self._sizes[held] for held in busy)
+        needed_bytes = self._line[key]
+        for ahead, size in takewhile(lambda one: one[0] != key, self._line.items()):
+            needed_bytes += size
+            before = (held for held in busy if self._came[held] < self._came[ahead])
+            before_bytes = sum(self._sizes[held] for held in before)
+            # It waits for what came before it to go. Where it fits beside that, it waits for those
+            # alone that came after it: more of them would keep it out for ever.
+            gone_bytes = 0 if self.fits_at_all(before_bytes + size) else before_bytes
+            if not self.fits_at_all(needed_bytes + busy_bytes - gone_bytes):
+                return False
+        return True

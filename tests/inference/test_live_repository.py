@@ -422,6 +422,25 @@ class TestOnDemand:
             assert await waiting == ("2", "LOC")
             leases[1].end_lease()
 
+    async def test_what_passes_one_that_waits_leaves_it_its_room_also_when_it_is_loaded(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        (write_variant(tmp_path / "a" / "2", "LOC") / "model.onnx_data").write_bytes(bytes(size))
+        repository, loader = open_repository(tmp_path, memory_bytes=4 * size)
+        async with Service(repository) as service:
+            leases = [await repository.lease("a", "1"), await repository.lease("b", "")]
+            waiting = asyncio.create_task(service.ask("a", "2"))
+            await asyncio.wait([waiting], timeout=0.05)
+            passed = await repository.lease("c", "")
+            loader.try_out(scan_model(tmp_path, "d").versions["1"])
+            behind = asyncio.create_task(repository.lease("d", ""))
+            await asyncio.wait([behind], timeout=0.05)
+            for lease in leases:
+                lease.end_lease()
+            assert await asyncio.wait_for(waiting, 10) == ("2", "LOC")
+            passed.end_lease()
+            (await behind).end_lease()
+
     async def test_what_waits_for_long_gives_its_turn_to_those_behind_it(
         self, tmp_path: Path, size: int, capsys: pytest.CaptureFixture[str]
     ) -> None:
