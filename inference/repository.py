@@ -203,10 +203,10 @@ class Repository:
         """
         while True:
             served = self.served(name)
-            found = served.choose(version, self.random())
-            if found.resident is not None:
-                return self.memory.room.lease(found.resident)
             try:
+                found = served.choose(version, self.random())
+                if found.resident is not None:
+                    return self.memory.room.lease(found.resident)
                 return await self.memory.wait_for(found, expires_ns)
             except ModelNotFound:
                 if version:

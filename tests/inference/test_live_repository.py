@@ -355,6 +355,16 @@ class TestOnDemand:
         async with Service(repository) as service:
             assert await service.ask("b") == ("1", "ORG")
 
+    async def test_a_live_version_that_failed_for_who_named_it_costs_no_other_call(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        (write_variant(tmp_path / "b" / "2") / "config.json").unlink()
+        repository, _ = open_repository(tmp_path, memory_bytes=2 * size)
+        async with Service(repository) as service:
+            with pytest.raises(ModelNotFound):
+                await service.ask("b", "2")
+            assert await service.ask("b") == ("1", "ORG")
+
     def test_the_default_model_is_the_first_that_can_be_loaded(
         self, tmp_path: Path, size: int
     ) -> None:
