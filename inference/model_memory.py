@@ -172,15 +172,17 @@ class ModelMemory:
 
     async def _load(self, version: Version) -> None:
         error: ModelInvalid | None = None
-        while not (version.current or version.detail):
+        while not version.current:
             found = version.found
             try:
                 error = await self._fault(version)
             except Unwanted:
                 version.loading = None
                 return
-            if version.found == found:  # else its folder has changed meanwhile: once more
-                version.detail = "" if error is None else str(error)
+            if error is not None and version.found == found:
+                version.detail = str(error)
+                break
+            # Else its folder has changed meanwhile: once more.
         version.loading = None
         if isinstance(error, LoadFailed) or (error is not None and version.is_known_good):
             self._spawn(self._pause(version))
@@ -196,7 +198,9 @@ class ModelMemory:
         version.failures += 1
         failed = (version.found, version.failures)
         await asyncio.sleep(min(2 ** (version.failures - 1), _MOST_PAUSE_S))
-        if version.detail and (version.found, version.failures) == failed:
+        if not version.detail or version.withdrawn:
+            return
+        if (version.found, version.failures) == failed:
             await self._try_again(version)
 
     async def _fault(self, version: Version) -> ModelInvalid | None:

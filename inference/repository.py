@@ -9,7 +9,8 @@ Rules:
      one before drains, and is freed when its last call has ended.
   3. A version that cannot be loaded is listed with the reason; what answered goes on answering,
      even if its own folder has gone, until the model has no folder of a version left. It is tried
-     again when its folder changes; also in between where its content may not be at fault.
+     again when its folder changes; also in between where its content may not be at fault, beside
+     what answers: until it is loaded it has failed.
   4. However many calls wait for a version, it is loaded once; if that fails, all hear the reason.
   5. With a memory bound, versions are loaded when they are asked for, and the least recently used
      one that nobody uses makes room.
@@ -264,12 +265,21 @@ class Repository:
         await self.memory.aclose(every)
 
     async def _try_again(self, version: Version) -> None:
-        """Gives a version that could not be loaded its place again, loaded if it must be."""
+        """Loads a version that could not be loaded beside what answers, then gives it its place.
+
+        Under a memory bound one that nothing else of its model answers for is left to a call.
+        """
         served = self._models.get(version.name)
         if served is None:
             return
-        async with served.changing:
+        if self.memory.room.bounded and version.proven and not served.answering():
             version.detail = ""
+        else:
+            # Before the model is changed: no other change should wait for a load that may fail.
+            await self.memory.load(version)
+        if version.detail:
+            return
+        async with served.changing:
             await self._succession.settle(served)
             self._forget(served)
             self._changed()

@@ -152,7 +152,7 @@ class Version:
         """Its state."""
         if self.resident is not None:
             return State.READY
-        if self.loading is not None:
+        if self.loading is not None and not self.detail:
             return State.LOADING
         if self.draining:
             return State.DRAINING

@@ -147,6 +147,30 @@ async def test_a_load_that_failed_by_no_fault_of_the_version_is_tried_again(
         assert loader.loaded.count("other/2") == 1
 
 
+async def test_a_version_that_is_tried_again_gets_no_call_before_it_is_loaded(
+    tmp_path: Path,
+) -> None:
+    """Nor does its model wait for it to be changed."""
+    write_variant(tmp_path / "tiny" / "1")
+    write_variant(tmp_path / "other" / "1")
+    repository, loader = open_repository(tmp_path)
+    control = ModelControl(repository, loader)
+    async with Service(repository) as service:
+        write_variant(tmp_path / "tiny" / "2", "LOC")
+        routing = {"aliases": {"live": "1", "canary": "2"}, "canary_share": 1.0}
+        (tmp_path / "tiny" / "routing.json").write_text(json.dumps(routing))
+        loader.faults["tiny/2"] = MemoryError()
+        await follow(repository, tmp_path)
+        loader.gate.clear()
+        await until_waiting(loader, 4)
+        assert await asyncio.wait_for(service.ask("tiny"), 5) == ("1", "ORG")
+        with pytest.raises(ModelNotFound):
+            await asyncio.wait_for(service.ask("tiny", "2"), 5)
+        assert states(repository) == {"1": State.READY, "2": State.FAILED}
+        await asyncio.wait_for(control.unload("tiny"), 5)
+        loader.gate.set()
+
+
 async def test_a_replaced_folder_is_loaded_beside_what_it_was(tmp_path: Path) -> None:
     write_variant(tmp_path / "tiny" / "1", "ORG")
     repository, loader = open_repository(tmp_path)
@@ -346,6 +370,21 @@ class TestOnDemand:
             (tmp_path / "model.onnx").rename(weights)
             await until_live(repository, "a", "1")
             assert await service.ask("a") == ("1", "ORG")
+
+    async def test_a_version_that_is_tried_again_is_live_only_when_it_is_loaded(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        write_variant(tmp_path / "b" / "2", "LOC")
+        repository, loader = open_repository(tmp_path, memory_bytes=4 * size)
+        async with Service(repository) as service:
+            loader.faults["b/2"] = MemoryError()
+            assert await service.ask("b") == ("1", "ORG")
+            loader.gate.clear()
+            await until_waiting(loader, 4)
+            assert await asyncio.wait_for(service.ask("b"), 5) == ("1", "ORG")
+            loader.gate.set()
+            await until_live(repository, "b", "2")
+            assert await service.ask("b") == ("2", "LOC")
 
     async def test_a_call_for_any_version_is_answered_by_the_next(
         self, tmp_path: Path, size: int
