@@ -18,6 +18,7 @@ A detail is for a person: it says what to change and never repeats the text.
 """
 
 from enum import StrEnum
+from pathlib import Path
 
 
 class Reason(StrEnum):
@@ -137,3 +138,13 @@ class ModelInvalid(Exception):
 
 class LoadFailed(ModelInvalid):
     """A version that could not be loaded now; unlike one that is invalid it is tried again."""
+
+    @classmethod
+    def refused(cls, error: OSError, folder: Path) -> "LoadFailed":
+        """What the system refused.
+
+        Args:
+            error: names the file, or none.
+            folder: the version folder, named instead.
+        """
+        return cls(f"{Path(error.filename or folder).name}: {error.strerror}")

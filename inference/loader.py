@@ -143,9 +143,9 @@ def _refusals(found: FoundVersion) -> Iterator[None]:
         _log.error("model_refused", model=name, version=version, detail=str(error))
         raise
     except OSError as error:
-        detail = f"{Path(error.filename or found.folder).name}: {error.strerror}"
-        _log.error("model_refused", model=name, version=version, detail=detail)
-        raise LoadFailed(detail) from error
+        failed = LoadFailed.refused(error, found.folder)
+        _log.error("model_refused", model=name, version=version, detail=str(failed))
+        raise failed from error
 
 
 def _trim() -> None:

@@ -68,7 +68,8 @@ class Trial:
 
         Raises:
             ModelInvalid: it cannot be loaded, or the child did not survive it.
-            LoadFailed: it took too long, or somebody else killed the child.
+            LoadFailed: it took too long, the system refused a file of it, or somebody else killed
+                the child.
         """
         if self.has_passed(folder, listing):
             return  # without waiting for another's trial
@@ -119,8 +120,9 @@ class Trial:
         except BrokenPipeError:
             answered, line = [_pipe(child.stdout)], ""
         if line:
-            if detail := json.loads(line)["detail"]:
-                raise ModelInvalid(detail)
+            answer = json.loads(line)
+            if answer["detail"]:
+                raise (LoadFailed if answer["passing"] else ModelInvalid)(answer["detail"])
             return
         code = self._stop()
         if not answered:
@@ -159,12 +161,14 @@ class Trial:
 def main() -> None:
     """The child: answers one line for each line, until its input ends."""
     for line in sys.stdin:
-        question = json.loads(line)
-        sys.stdout.write(json.dumps({"detail": _try(question)}) + "\n")
+        error = _try(json.loads(line))
+        answer = {"detail": str(error or ""), "passing": isinstance(error, LoadFailed)}
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 
-def _try(question: dict[str, str | int]) -> str:
+def _try(question: dict[str, str | int]) -> ModelInvalid | None:
+    """Loads a version; says why that failed."""
     folder = Path(str(question["folder"]))
     rules = LoadRules(
         Path(str(question["root"])),
@@ -176,10 +180,12 @@ def _try(question: dict[str, str | int]) -> str:
         _bound_memory(version_folder.memory_bytes(list_files(folder, rules.root)))
         version_folder.load(folder, rules)
     except ModelInvalid as error:
-        return str(error)
+        return error
+    except OSError as error:
+        return LoadFailed.refused(error, folder)
     except MemoryError:
-        return "loading it takes more memory than its size explains"
-    return ""
+        return ModelInvalid("loading it takes more memory than its size explains")
+    return None
 
 
 def _bound_memory(size_bytes: int) -> None:

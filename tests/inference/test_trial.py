@@ -7,6 +7,7 @@ import termios
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ from inference.trial import Trial
 from inference.version_folder import LoadRules
 from tests.live_models import write_variant
 from tests.stopped import stop
+from tests.tiny_model import write_manifest
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -120,6 +122,27 @@ def test_a_process_that_was_killed_says_nothing_of_the_version(
         with pytest.raises(LoadFailed, match="ended a trial process"):
             other.result()
     check(trial, versions[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [
+        ("manifest.json", "manifest.json: Input/output error"),
+        ("model.onnx", "1: Input/output error"),  # a read that fails does not name its file
+    ],
+)
+def test_what_the_system_refuses_says_nothing_of_the_version(
+    versions: list[Path], name: str, detail: str
+) -> None:
+    write_manifest(versions[0])
+    file, aside = versions[0] / name, versions[0].parent / name
+    file.rename(aside)
+    file.symlink_to("/proc/self/mem")  # can be opened, and not read
+    with closing(Trial(LoadRules(Path("/")))) as trial:
+        with pytest.raises(LoadFailed, match=f"^{detail}$"):
+            check(trial, versions[0])
+        aside.replace(file)
+        check(trial, versions[0])
 
 
 def test_a_process_that_has_gone_is_replaced(trial: Trial, versions: list[Path]) -> None:
