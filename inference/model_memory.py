@@ -5,10 +5,11 @@ Loading and freeing run in threads; every decision is made on the event loop.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from inference.catalogue import FoundVersion
 from inference.errors import (
     DeadlineExceeded,
     Draining,
@@ -35,7 +36,7 @@ _MAX_WAITERS = 1_024
 _RETRY_S = 1.0
 _NS_PER_S = 1e9
 # A load that failed is tried again after 1 s, 2 s, 4 s; seldom in the end, for one that always
-# fails takes the others' time.
+# fails takes the others' time. What callers try in between makes it no longer.
 _MOST_PAUSE_S = 300
 
 
@@ -58,7 +59,7 @@ class ModelMemory:
         loader: Loader | None,
         bound_bytes: int,
         on_change: Callable[[], None],
-        try_again: Callable[[Version], Awaitable[None]],
+        try_again: Callable[[Version], Coroutine[Any, Any, None]],
         turn_s: float = TURN_S,
     ) -> None:
         self._loader = loader
@@ -67,6 +68,7 @@ class ModelMemory:
         self._threads = ThreadPoolExecutor(_LOADING_THREADS, thread_name_prefix="model-loader")
         self._trials = ThreadPoolExecutor(1, thread_name_prefix="model-trial")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pauses: dict[Version, asyncio.TimerHandle] = {}  # before a version is tried again
         self._closed = False
         self.room = ModelRoom(bound_bytes, self._free, self._spawn, on_change, turn_s)
 
@@ -160,6 +162,8 @@ class ModelMemory:
         self._closed = True
         if self._loader is not None:
             self._loader.stop_fetching()
+        for pause in self._pauses.values():
+            pause.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -171,7 +175,6 @@ class ModelMemory:
             threads.shutdown(wait=False, cancel_futures=True)
 
     async def _load(self, version: Version) -> None:
-        error: ModelInvalid | None = None
         while not version.current:
             found = version.found
             try:
@@ -181,11 +184,11 @@ class ModelMemory:
                 return
             if error is not None and version.found == found:
                 version.detail = str(error)
+                if isinstance(error, LoadFailed) or version.is_known_good:
+                    self._pause(version)
                 break
             # Else its folder has changed meanwhile: once more.
         version.loading = None
-        if isinstance(error, LoadFailed) or (error is not None and version.is_known_good):
-            self._spawn(self._pause(version))
         if version.resident is None:
             what = f"{version.name}/{version.version} cannot be loaded: {version.detail}"
             version.refuse(ModelNotFound(Reason.VERSION_NOT_FOUND, what))
@@ -193,15 +196,19 @@ class ModelMemory:
             version.admit(version.resident)
         self._on_change()
 
-    async def _pause(self, version: Version) -> None:
+    def _pause(self, version: Version) -> None:
         """Lets a version that could not be loaded be tried again, unless its folder changes."""
-        version.failures += 1
-        failed = (version.found, version.failures)
-        await asyncio.sleep(min(2 ** (version.failures - 1), _MOST_PAUSE_S))
-        if not version.detail or version.withdrawn:
-            return
-        if (version.found, version.failures) == failed:
-            await self._try_again(version)
+        if version in self._pauses:
+            self._pauses[version].cancel()
+        self._pauses[version] = asyncio.get_running_loop().call_later(
+            min(2**version.failures, _MOST_PAUSE_S), self._end_pause, version, version.found
+        )
+
+    def _end_pause(self, version: Version, failed: FoundVersion | None) -> None:
+        del self._pauses[version]
+        if version.detail and version.found == failed and not version.withdrawn:
+            version.failures += 1
+            self._spawn(self._try_again(version))
 
     async def _fault(self, version: Version) -> ModelInvalid | None:
         """Brings a version into memory; says why that failed."""

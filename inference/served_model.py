@@ -94,7 +94,7 @@ class Version:
     resident: Resident | None = None
     detail: str = ""  # why the present content of its folder cannot be loaded
     loaded: Listing | None = None  # the content that was last in memory
-    failures: int = 0  # loads of the present content that failed, one after the other
+    failures: int = 0  # loads of the present content that failed and were then tried again
     proven: bool = False  # has been loaded, or stood there at the start: may become live
     withdrawn: bool = False  # unloaded on request, or its folder has gone: answers nobody
     draining: int = 0  # contents of it that have left and are still used

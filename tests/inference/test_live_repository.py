@@ -240,6 +240,29 @@ async def test_loading_says_what_is_wrong(tmp_path: Path) -> None:
             await control.unload("none")
 
 
+async def test_what_callers_try_in_vain_puts_off_no_try_of_the_service(tmp_path: Path) -> None:
+    for name in ("tiny", "gone"):
+        write_variant(tmp_path / name / "1")
+    repository, loader = open_repository(tmp_path)
+    control = ModelControl(repository, loader)
+    async with Service(repository) as service:
+        write_variant(tmp_path / "gone" / "2")
+        write_variant(tmp_path / "tiny" / "2", "LOC")
+        loader.faults["gone/2"] = MemoryError()
+        await follow(repository, tmp_path, "gone")
+        await control.unload("gone")
+        tasks = len(asyncio.all_tasks())
+        for _ in range(10):
+            loader.faults["tiny/2"] = MemoryError()
+            with pytest.raises(ModelInvalid):
+                await control.load("tiny")
+        assert len(asyncio.all_tasks()) <= tasks
+        await until_live(repository, "tiny", "2")
+        assert await service.ask("tiny") == ("2", "LOC")
+        # What was unloaded on request had as much time.
+        assert loader.loaded.count("gone/2") == 1
+
+
 async def test_aliases_shares_and_pins_are_followed(tmp_path: Path) -> None:
     for version, apple in (("1", "ORG"), ("2", "LOC"), ("3", "PER")):
         write_variant(tmp_path / "tiny" / version, apple)
