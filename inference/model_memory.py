@@ -69,11 +69,14 @@ class ModelMemory:
         self._trials = ThreadPoolExecutor(1, thread_name_prefix="model-trial")
         self._tasks: set[asyncio.Task[None]] = set()
         self._pauses: dict[Version, asyncio.TimerHandle] = {}  # before a version is tried again
+        self._failed_early: list[Version] = []  # before there was an event loop
         self._closed = False
         self.room = ModelRoom(bound_bytes, self._free, self._spawn, on_change, turn_s)
 
     def load_now(self, version: Version, *, alone: bool = False) -> bool:
         """Loads a version in this thread, before there is an event loop; says whether it could.
+
+        One that failed by no fault of its content is tried again after `start`.
 
         Args:
             version: whose folder exists.
@@ -88,9 +91,17 @@ class ModelMemory:
             model = self._loader.load(version.found)
         except ModelInvalid as error:
             version.detail = str(error)
+            if isinstance(error, LoadFailed):
+                self._failed_early.append(version)
             return False
         self.room.hold(version, model, version.found.listing, size_bytes)
         return True
+
+    def start(self) -> None:
+        """Lets what could not be loaded before there was an event loop be tried again."""
+        failed, self._failed_early = self._failed_early, []
+        for version in failed:
+            self._pause(version)
 
     async def load(self, version: Version) -> None:
         """Loads a version, or waits for who does; its `detail` says if that failed.

@@ -124,6 +124,10 @@ class Repository:
             loader.close()  # the next version to be tried starts a child of its own
         return repository
 
+    def start(self) -> None:
+        """Begins what needs an event loop, on which it is called."""
+        self.memory.start()
+
     @property
     def versions(self) -> list[VersionState]:
         """Every version found, failed ones included, by name and version."""

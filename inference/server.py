@@ -178,6 +178,7 @@ class Server:
         self._batcher.start()
         await self._server.start()
         await self._health.start()
+        self._repository.start()
         self._watching.append(asyncio.create_task(self._watchdog.run()))
         if self._watcher is not None:
             self._watching.append(asyncio.create_task(self._watcher.run()))

@@ -11,16 +11,20 @@ import pytest
 from inference.catalogue import NOTHING, scan_model
 from inference.errors import (
     DeadlineExceeded,
+    LoadFailed,
     ModelInvalid,
     ModelNotFound,
     Reason,
     RecognitionError,
 )
 from inference.folder_files import Listing
+from inference.metrics import Metrics
 from inference.model_control import ModelControl
 from inference.model_memory import ModelMemory
 from inference.repository import Policy, Repository
 from inference.served_model import Version
+from inference.server import Server
+from inference.settings import Settings
 from inference.trial import Trial
 from inference.version_folder import LoadRules, memory_bytes
 from inference.version_state import State
@@ -145,6 +149,23 @@ async def test_a_load_that_failed_by_no_fault_of_the_version_is_tried_again(
         assert await service.ask("tiny") == ("2", "LOC")
         # What its content keeps from being loaded had as much time.
         assert loader.loaded.count("other/2") == 1
+
+
+@pytest.mark.parametrize("memory_bytes", [0, 2**30])
+async def test_a_load_that_failed_so_at_the_start_is_tried_again_while_it_serves(
+    tmp_path: Path, memory_bytes: int
+) -> None:
+    for version in ("1", "2"):
+        write_variant(tmp_path / "tiny" / version)
+    loader = WatchedLoader(LoadRules(tmp_path))
+    loader.faults["tiny/2"] = LoadFailed("model.onnx: Too many open files")
+    repository = Repository.open(loader, "", Policy(memory_bytes))
+    assert states(repository) == {"1": State.READY, "2": State.FAILED}
+    settings = Settings(host="127.0.0.1", port=0, models_dir=tmp_path, model_control="none")
+    server = Server(settings, repository, Metrics())
+    await server.start()
+    await until_live(repository, "tiny", "2")
+    await server.drain()
 
 
 async def test_a_version_that_is_tried_again_gets_no_call_before_it_is_loaded(
