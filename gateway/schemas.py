@@ -19,7 +19,7 @@ _Name = Annotated[str, Field(max_length=128)]
 _Score = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
-# The most that an inference service can be set to take in one call (INFERENCEMAX_TEXTS).
+# The most that an inference service can be set to take in one call (INFERENCE_MAX_TEXTS).
 MAX_TEXTS: Final = 10_000
 
 

@@ -104,15 +104,16 @@ def try_splits(
             running the first split again from the third on.
     """
     slice_s = budget_s / (_ROUNDS * len(candidates))
-    first = _Contender(candidates[0], session(candidates[0].threads), sentence)
-    if len(candidates) == 1:
-        return _in_turns([first], slice_s)
+    first, *others = candidates
+    its = session(first.threads)
+    if not others:
+        return _in_turns([(first, its)], sentence, slice_s)
     pairs = [
-        _in_turns([first, _Contender(split, session(split.threads), sentence)], slice_s)
-        for split in candidates[1:]
+        _in_turns([(first, its), (split, session(split.threads))], sentence, slice_s)
+        for split in others
     ]
     best = Trial(
-        first.split,
+        first,
         max(beside.sentences_per_s for beside, _ in pairs),
         min(beside.alone_ms for beside, _ in pairs),
     )
@@ -196,25 +197,20 @@ def _trials(candidates: Sequence[Split], repository: Repository) -> list[Trial]:
     return try_splits(candidates, session.with_threads, sentence)
 
 
-@dataclass(frozen=True, slots=True)
-class _Contender:
-    split: Split
-    session: Runnable
-    sentence: NDArray[np.int64]  # int64 [tokens]
-
-
-def _in_turns(contenders: Sequence[_Contender], slice_s: float) -> list[Trial]:
+def _in_turns(
+    sessions: Sequence[tuple[Split, Runnable]], sentence: NDArray[np.int64], slice_s: float
+) -> list[Trial]:
     """What each of them does, a slice at a time, so that a neighbour disturbs all of them."""
-    rates = [0.0] * len(contenders)
-    alone_ns = [sys.maxsize] * len(contenders)
+    batch = np.tile(sentence, (_BATCH, 1))
+    rates = [0.0] * len(sessions)
+    alone_ns = [sys.maxsize] * len(sessions)
     for _ in range(_ROUNDS):
-        for i, its in enumerate(contenders):
-            batch = np.tile(its.sentence, (_BATCH, 1))
-            alone_ns[i] = min(alone_ns[i], _alone_ns(its.session, its.sentence[None]))
-            rates[i] = max(rates[i], _rate(its.session, batch, its.split.workers, slice_s))
+        for i, (split, its) in enumerate(sessions):
+            alone_ns[i] = min(alone_ns[i], _alone_ns(its, sentence[None]))
+            rates[i] = max(rates[i], _rate(its, batch, split.workers, slice_s))
     return [
-        Trial(its.split, rate, ns / _NS_PER_MS)
-        for its, rate, ns in zip(contenders, rates, alone_ns, strict=True)
+        Trial(split, rate, ns / _NS_PER_MS)
+        for (split, _), rate, ns in zip(sessions, rates, alone_ns, strict=True)
     ]
 
 

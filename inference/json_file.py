@@ -29,7 +29,7 @@ def read_object(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ModelInvalid(f"{path.name}: {error.strerror}") from error
     except OSError as error:
-        raise LoadFailed(f"{path.name}: {error.strerror}") from error
+        raise LoadFailed.refused(error, path) from error
     except ValueError as error:
         raise ModelInvalid(f"{path.name}: not JSON: {error}") from error
     except RecursionError as error:
