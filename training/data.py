@@ -24,6 +24,9 @@ class SourceSet:
     licence: str  # SPDX identifier
     unlabelled_types: frozenset[str] = frozenset()  # their mentions stand in the text as O
     is_measured: bool = True  # by its dev split; bare text never is
+    # Regular expression of ids whose first group is the document that a text follows others in;
+    # empty: ids do not tell.
+    document_in_id: str = ""
 
     @property
     def is_bare_text(self) -> bool:

@@ -9,6 +9,7 @@ labels are entity types. A set all of whose types are `unlabelled_types` is bare
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -25,8 +26,14 @@ _MAP_KEY = "to_conll4"
 _LICENCE_UNKNOWN = "NOASSERTION"  # SPDX's own word for it
 _NO_MISC = frozenset({"MISC"})
 ENGLISH_SETS = (
-    SourceSet("uner_en_ewt", "Universal NER, English EWT", "CC-BY-SA-4.0", _NO_MISC),
-    SourceSet("wikigold", "Wikigold", "CC-BY-4.0"),
+    SourceSet(
+        "uner_en_ewt",
+        "Universal NER, English EWT",
+        "CC-BY-SA-4.0",
+        _NO_MISC,
+        document_in_id=r"(.+)-\d+",
+    ),
+    SourceSet("wikigold", "Wikigold", "CC-BY-4.0", document_in_id=r"(.+?)-?s\d+"),
     SourceSet("btc", "Broad Twitter Corpus", "CC-BY-4.0", _NO_MISC),
     SourceSet("wnut17", "WNUT 2017 Emerging Entities", "CC-BY-4.0"),
     SourceSet("crossner", "CrossNER (text of Wikipedia)", "MIT AND CC-BY-SA-3.0"),
@@ -95,7 +102,7 @@ def read_corpus(folder: Path, source: SourceSet, split: str) -> Corpus:
     place = folder / source.name
     path = place / about.files[split] if split in about.files else splits.find_split(place, split)
     records = splits.read(path, about.columns)
-    examples = [_example(record, labels, where, source.unlabelled_types) for record in records]
+    examples = [_example(record, labels, where, source) for record in records]
     return Corpus(source, _sha256(path), examples, read_revision(folder))
 
 
@@ -206,6 +213,7 @@ def _described(folder: Path, name: str, known: SourceSet | None) -> SourceSet:
         about.licence or source.licence,
         source.unlabelled_types if unlabelled is None else unlabelled,
         about.measured,
+        source.document_in_id if about.document_in_id is None else about.document_in_id,
     )
 
 
@@ -231,17 +239,23 @@ def _example(
     record: Record,
     labels: dict[str, str | None],
     where: Path,
-    unlabelled_types: frozenset[str],
+    source: SourceSet,
 ) -> Example:
     spans = tuple(_span(record, span, labels, where) for span in record.spans)
     return Example(
         record.id,
         record.text,
         spans,
-        unlabelled_types,
+        source.unlabelled_types,
         record.place,
-        document=record.document,
+        document=record.document or _document(record.id, source.document_in_id),
     )
+
+
+def _document(name: str, pattern: str) -> str:
+    """The part of a text's id that names its document; empty: none does."""
+    match = re.fullmatch(pattern, name) if pattern else None
+    return match[1] if match else ""
 
 
 def _span(record: Record, span: LabelledSpan, labels: dict[str, str | None], where: Path) -> Span:

@@ -1,6 +1,7 @@
 """`set.json`: what a set's own folder says of it."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ class SetFile:
     files: dict[str, str] = field(default_factory=dict)  # split to a name in the set's folder
     columns: Columns = field(default_factory=Columns)
     measured: bool = True  # else it has no dev split
+    document_in_id: str | None = None  # regular expression of ids with one group
 
 
 _FIELDS: dict[str, tuple[type, str]] = {
@@ -36,6 +38,7 @@ _FIELDS: dict[str, tuple[type, str]] = {
     "token_column": (int, "a whole number"),
     "tag_column": (int, "a whole number"),
     "measured": (bool, "true or false"),
+    "document_in_id": (str, "a string"),
 }
 
 
@@ -78,6 +81,7 @@ def read_set_file(folder: Path) -> SetFile:
             _scheme(path, content.get("scheme", Columns().scheme)),
         ),
         measured=content.get("measured", True),
+        document_in_id=_pattern(path, content.get("document_in_id")),
     )
 
 
@@ -90,6 +94,19 @@ def _check(path: Path, name: str, value: Any) -> None:
     texts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
     if not all(isinstance(text, str) or (text is None and name == "labels") for text in texts):
         raise DataInvalid(f"{path}: {name} is not {words}")
+
+
+def _pattern(path: Path, text: str | None) -> str | None:
+    """A regular expression with a group, as it was written."""
+    try:
+        if text and re.compile(text).groups < 1:
+            raise DataInvalid(
+                f"{path}: document_in_id: {text!r} has no group: put the document's part of an id"
+                " in parentheses"
+            )
+    except re.error as error:
+        raise DataInvalid(f"{path}: document_in_id: {text!r}: {error}") from error
+    return text
 
 
 def _scheme(path: Path, name: str) -> Scheme:

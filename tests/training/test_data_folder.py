@@ -223,6 +223,9 @@ def test_a_named_set_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ({"measured": "no"}, "measured is not true or false"),
         ({"measured": 0}, "measured is not true or false"),
         ({"labels": {"person": 3}}, "labels is not an object from label"),
+        ({"document_in_id": 1}, "document_in_id is not a string"),
+        ({"document_in_id": "(a"}, r"document_in_id: '\(a': missing \)"),
+        ({"document_in_id": "a.*"}, "document_in_id: 'a.*' has no group"),
         (
             {"files": {"validation": "a.conll"}},
             "files: no split 'validation': choose of train, dev",
@@ -251,6 +254,45 @@ def test_a_set_file_says_how_columns_are_meant(tmp_path: Path) -> None:
     (example,) = read_corpus(tmp_path, find_sets(tmp_path)[0], "train").examples
     assert example.text == "Ann Lee Monday"
     assert example.spans == (Span(0, 3, "PER"), Span(4, 7, "PER"), Span(8, 14, None))
+
+
+def test_ids_may_say_what_document_a_text_is_of(tmp_path: Path) -> None:
+    """Where the text itself does not; an id of another form says nothing."""
+    about(tmp_path, "mine", document_in_id=r"(\w+)-\d+")
+    lines = [
+        {"id": "a-1", "text": "Ann", "spans": []},
+        {"id": "b-1", "text": "Bob", "spans": []},
+        {"id": "b-2", "text": "Cy", "spans": [], "document": "own"},
+        {"id": "note", "text": "Di", "spans": []},
+    ]
+    content = "".join(f"{json.dumps(each)}\n" for each in lines)
+    (tmp_path / "mine" / "train.jsonl").write_text(content)
+    examples = read_corpus(tmp_path, find_sets(tmp_path)[0], "train").examples
+    assert [example.document for example in examples] == ["a", "b", "own", ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "ids", "documents"),
+    [
+        (
+            "uner_en_ewt",
+            ["uner_en_ewt-dev:email-enronsent29_01-0002", "uner_en_ewt-dev:answers-2007_ans-0001"],
+            ["uner_en_ewt-dev:email-enronsent29_01", "uner_en_ewt-dev:answers-2007_ans"],
+        ),
+        ("wikigold", ["wikigold-s00005", "wikigold-d001-s000"], ["wikigold", "wikigold-d001"]),
+        ("btc", ["btc-train-s00000", "btc-train-s00001"], ["", ""]),
+    ],
+)
+def test_the_documents_of_known_sets_are_known(
+    tmp_path: Path, name: str, ids: list[str], documents: list[str]
+) -> None:
+    """Tweets are of none."""
+    (tmp_path / name).mkdir()
+    (tmp_path / "label_map.json").write_text(json.dumps({"to_conll4": {name: {}}}))
+    content = "".join(f"{json.dumps({'id': i, 'text': i, 'spans': []})}\n" for i in ids)
+    (tmp_path / name / "train.jsonl").write_text(content)
+    examples = read_corpus(tmp_path, find_sets(tmp_path)[0], "train").examples
+    assert [example.document for example in examples] == documents
 
 
 def test_a_wrong_label_is_named_with_the_line_that_it_stands_in(tmp_path: Path) -> None:
