@@ -1,8 +1,8 @@
-"""`config.json` of a version folder: labels, how long a text the model can read, what words are.
+"""`config.json` of a version folder: labels, how long a text the model reads, what words are.
 
 Source: the configuration classes of Hugging Face's transformers; a token classifier writes its
-labels as `id2label` and its positions as `max_position_embeddings`. `joined_words` and `min_score`
-are our own, and missing in what others export.
+labels as `id2label` and its positions as `max_position_embeddings`. `joined_words`,
+`passage_tokens` and `min_score` are our own, and missing in what others export.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ _MAX_LABELS = 4_096
 _MAX_LABEL_CHARS = 256
 # No encoder reads more; a larger figure is a fault or an attack on the size of buffers.
 _MAX_POSITIONS = 1_000_000
+_LEAST_PASSAGE = 8  # as of the service's own windows
 # These count positions from the padding id on: as many as that, and one more, hold no text.
 _OFFSET_BY_PADDING = frozenset(
     {
@@ -34,6 +35,9 @@ class ModelConfig:
     labels: tuple[str, ...]  # by id
     max_tokens: int  # longest window, special tokens included
     joined_words: bool  # a sign within a word ends none (inference.words)
+    # Of the windows of a long text, special tokens included, each of which holds as many sentences
+    # as fit; 0: a window is a sentence, and how long it may be the service says.
+    passage_tokens: int
     min_score: float  # of an entity, in [0, 1], where a caller asks for none
 
 
@@ -46,8 +50,13 @@ def parse(content: Mapping[str, Any]) -> ModelConfig:
     Raises:
         ModelInvalid: it lacks what serving needs, or holds values that no model has.
     """
+    labels, max_tokens = _labels(content), _max_tokens(content)
     return ModelConfig(
-        _labels(content), _max_tokens(content), _joined_words(content), _min_score(content)
+        labels,
+        max_tokens,
+        _joined_words(content),
+        _passage_tokens(content, max_tokens),
+        _min_score(content),
     )
 
 
@@ -70,6 +79,15 @@ def _joined_words(content: Mapping[str, Any]) -> bool:
     if not isinstance(joined, bool):
         raise ModelInvalid(f"{FILE_NAME}: joined_words must be true or false")
     return joined
+
+
+def _passage_tokens(content: Mapping[str, Any], max_tokens: int) -> int:
+    tokens = content.get("passage_tokens", 0)
+    if type(tokens) is not int or not (tokens == 0 or _LEAST_PASSAGE <= tokens <= max_tokens):
+        raise ModelInvalid(
+            f"{FILE_NAME}: passage_tokens must be from {_LEAST_PASSAGE} to {max_tokens}, or 0"
+        )
+    return tokens
 
 
 def _min_score(content: Mapping[str, Any]) -> float:

@@ -73,7 +73,8 @@ class Settings(BaseSettings):
         128,
         ge=8,
         le=4096,
-        description="longest window of a long sentence; the model's limit caps it",
+        description="longest window of a long sentence; the model's limit caps it, and a model that"
+        " says how long its passages are has its own",
     )
     workers: int = Field(0, ge=0, le=256, description="concurrent model runs; 0: measured at start")
     threads_per_worker: int = Field(

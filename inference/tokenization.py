@@ -32,6 +32,7 @@ class Tokenizer:
         window_tokens: most tokens in a window, special tokens included.
         model_tokens: most tokens that the model takes, special tokens included; none: a window.
         joined_words: whether a sign within a word ends none (`inference.words`).
+        packed_sentences: whether a window of a long text holds as many sentences as fit.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Tokenizer:
         model_tokens: int | None = None,
         *,
         joined_words: bool = False,
+        packed_sentences: bool = False,
     ) -> None:
         tokenizer.no_padding()
         tokenizer.no_truncation()
@@ -51,6 +53,7 @@ class Tokenizer:
         self.window_tokens = window_tokens
         self.model_tokens = model_tokens or window_tokens
         self.joined_words = joined_words
+        self.packed_sentences = packed_sentences
         self._capacity = window_tokens - len(self._prefix) - len(self._suffix)
         if self._capacity < 1:
             raise ModelInvalid(f"a window of {window_tokens} tokens leaves no room for text")
@@ -63,6 +66,7 @@ class Tokenizer:
         model_tokens: int | None = None,
         *,
         joined_words: bool = False,
+        packed_sentences: bool = False,
     ) -> Self:
         """Reads a Hugging Face `tokenizer.json`.
 
@@ -71,6 +75,7 @@ class Tokenizer:
             window_tokens: most tokens in a window, special tokens included.
             model_tokens: most tokens that the model takes, special tokens included; none: a window.
             joined_words: whether a sign within a word ends none (`inference.words`).
+            packed_sentences: whether a window of a long text holds as many sentences as fit.
 
         Raises:
             ModelInvalid: the file is missing or not a tokenizer.
@@ -81,7 +86,13 @@ class Tokenizer:
             raise ModelInvalid(f"{path.name}: {error.strerror}") from error
         except Exception as error:  # the Rust binding raises a bare Exception
             raise ModelInvalid(f"{path.name}: not a tokenizer: {error}") from error
-        return cls(tokenizer, window_tokens, model_tokens, joined_words=joined_words)
+        return cls(
+            tokenizer,
+            window_tokens,
+            model_tokens,
+            joined_words=joined_words,
+            packed_sentences=packed_sentences,
+        )
 
     @property
     def rust(self) -> RustTokenizer:
@@ -97,8 +108,9 @@ class Tokenizer:
         """Cuts a text into tokens and those into windows; nothing is left out.
 
         A text that fits is one window. In a longer one each sentence is a window, or several
-        where it is longer than one: the model was trained on sentences, and so a document gives
-        what its sentences give (docs/adr/0006).
+        where it is longer than one, for a model that was trained on sentences: a document then
+        gives what its sentences give (docs/adr/0006). For one that was trained on passages a window
+        holds as many sentences as fit (docs/adr/0036).
 
         Args:
             text: any text without lone surrogates.
@@ -133,9 +145,19 @@ class Tokenizer:
 
     def _borders(self, text: str, spans: list[tuple[int, int]]) -> list[int]:
         """The first token of each part that is cut by itself, and the end of the last."""
-        fits = len(spans) <= self._capacity
-        inner = [] if fits else _tokens_at(sentence_starts(text), spans)
-        return [0, *inner, len(spans)]
+        if len(spans) <= self._capacity:
+            return [0, len(spans)]
+        borders = [0, *_tokens_at(sentence_starts(text), spans), len(spans)]
+        return _packed(borders, self._capacity) if self.packed_sentences else borders
+
+
+def _packed(borders: list[int], capacity: int) -> list[int]:
+    """Leaves out borders, first to last, of parts that fit in a window together."""
+    kept = borders[:1]
+    for border, following in pairwise(borders[1:]):
+        if following - kept[-1] > capacity:
+            kept.append(border)
+    return [*kept, borders[-1]]
 
 
 def _tokens_at(places: Iterable[int], spans: list[tuple[int, int]]) -> list[int]:

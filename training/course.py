@@ -11,7 +11,6 @@ import torch
 from tokenizers import Tokenizer
 
 from inference.decoding import Decoder
-from inference.tokenization import Tokenizer as ServingTokenizer
 from training.answers import Answers, AnswersInvalid
 from training.batches import count_batches, epoch_batches
 from training.beginning import Beginning, beginning_of
@@ -29,8 +28,9 @@ from training.early_stopping import BestEpoch
 from training.evaluation import evaluate
 from training.learner import Learner, new_learner
 from training.network import Network, TorchScorer, check_length, joins_words, set_dropout
+from training.reading import serving_tokenizer
 from training.recipe import Recipe
-from training.recognition import WINDOW_TOKENS, Recognizer
+from training.recognition import Recognizer
 from training.run import Run, TrainingInterrupted
 from training.threads import keep_to
 from training.training_state import (
@@ -217,6 +217,9 @@ def new_course(
     vocabulary = vocabulary_of(beginning.tokenizer)
     _check_fit(answers, recipe, vocabulary)
     _settle_words(beginning.network, corpora)
+    if recipe.passage_tokens:
+        check_length(beginning.network, recipe.passage_tokens, "--passage-tokens")
+        beginning.network.config.passage_tokens = recipe.passage_tokens
     steps = sum(count_batches(corpora, recipe, epoch) for epoch in range(1, recipe.epochs + 1))
     learner = new_learner(beginning.network, recipe, steps)
     if learner.teachers and learner.teachers.vocabulary != vocabulary:
@@ -298,7 +301,7 @@ def _check_answered(recipe: Recipe, corpora: Sequence[Corpus]) -> None:
 
 def _dev_metrics(network: Network, tokenizer: Tokenizer, dev: Sequence[Corpus]) -> dict[str, float]:
     recognizer = Recognizer(
-        ServingTokenizer(_serving(tokenizer), WINDOW_TOKENS, joined_words=joins_words(network)),
+        serving_tokenizer(tokenizer, network),
         TorchScorer(network),
         Decoder(LABELS),
     )
@@ -307,9 +310,3 @@ def _dev_metrics(network: Network, tokenizer: Tokenizer, dev: Sequence[Corpus]) 
         _log.info("%s dev: F1 %.2f", name, figure)
     mean = {"mean_f1": fmean(f1.values())} if f1 else {}
     return mean | {f"f1.{name}": figure for name, figure in f1.items()}
-
-
-def _serving(tokenizer: Tokenizer) -> Tokenizer:
-    copy: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
-    copy.encode_special_tokens = True
-    return copy

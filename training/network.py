@@ -185,6 +185,11 @@ def joins_words(network: Network) -> bool:
     return bool(getattr(network.config, "joined_words", False))
 
 
+def passage_tokens(network: Network) -> int:
+    """Of the windows of a long text, as its `config.json` says; 0: each holds a sentence."""
+    return int(getattr(network.config, "passage_tokens", 0))
+
+
 def keep_rows(network: Network, rows: Sequence[int]) -> None:
     """Leaves only some of the plain word embeddings.
 
@@ -233,12 +238,13 @@ def set_dropout(network: Network, share: float) -> None:
             module.p = share
 
 
-def check_length(network: Network, tokens: int) -> None:
+def check_length(network: Network, tokens: int, option: str = "--most-tokens") -> None:
     """Refuses texts that are longer than a network has positions for.
 
     Args:
         network: any.
         tokens: of the longest text, special tokens included.
+        option: that says so.
 
     Raises:
         EncoderInvalid: they are too many.
@@ -247,7 +253,7 @@ def check_length(network: Network, tokens: int) -> None:
     unused = (network.config.pad_token_id or 0) + 1 if network.config.model_type == "mpnet" else 0
     most = network.config.max_position_embeddings - unused
     if tokens > most:
-        raise EncoderInvalid(f"--most-tokens {tokens}: this encoder reads at most {most}")
+        raise EncoderInvalid(f"{option} {tokens}: this encoder reads at most {most}")
 
 
 def cased_embedding(network: Network) -> CasedEmbedding:

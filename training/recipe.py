@@ -36,6 +36,9 @@ class Recipe:
     # but lost on short texts (EWT 76.7 for 77.1).
     passage_share: float = 0.2
     replaced_share: float = 0.0  # of the examples with names, those that get other names
+    # Of the windows of a long text where the model is served, each of which holds as many
+    # sentences as fit; 0: as the beginning has it, of an encoder a sentence each.
+    passage_tokens: int = 0
     recased_share: float = 0.0  # of the examples, those in small letters or capitals
     continuation_weight: float = 1.0  # in the loss, of the tokens of a word after its first
     average_decay: float = 0.0  # of the moving average of the weights, below 1; 0: none is taken
@@ -62,6 +65,7 @@ class Recipe:
 _RANGES: Mapping[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
     "at least 1": (lambda x: x >= 1, ("epochs", "batch_size", "threads")),
     "at least 3, two of them special": (lambda x: x >= 3, ("most_tokens",)),
+    "at least 8, or 0": (lambda x: x == 0 or x >= 8, ("passage_tokens",)),
     "from 0 to 1": (
         lambda x: 0 <= x <= 1,
         (

@@ -181,6 +181,14 @@ def _add_examples(parser: argparse.ArgumentParser) -> None:
         " one worse, in fewer steps; default: 0.2",
     )
     parser.add_argument(
+        "--passage-tokens",
+        type=int,
+        metavar="TOKENS",
+        help="the model reads passages: where it is served, a window of a long text holds as many"
+        " sentences as fit in so many tokens; 256 for one, learned from what `passages` writes;"
+        " default: as --begin-with has it, else a window for each sentence",
+    )
+    parser.add_argument(
         "--replaced-share",
         type=float,
         metavar="SHARE",

@@ -111,7 +111,8 @@ def load_recognizer(model: Path, window_tokens: int, threads: int) -> Recognizer
 
     Args:
         model: the file.
-        window_tokens: most tokens in a window, special tokens included.
+        window_tokens: most tokens in a window, special tokens included, of a model whose
+            configuration does not say.
         threads: cores that one run uses.
 
     Raises:
@@ -120,7 +121,10 @@ def load_recognizer(model: Path, window_tokens: int, threads: int) -> Recognizer
     config = model_config.parse(read_object(model.with_name(model_config.FILE_NAME)))
     return Recognizer(
         Tokenizer.load(
-            model.with_name("tokenizer.json"), window_tokens, joined_words=config.joined_words
+            model.with_name("tokenizer.json"),
+            config.passage_tokens or window_tokens,
+            joined_words=config.joined_words,
+            packed_sentences=config.passage_tokens > 0,
         ),
         Session.load(model, threads, len(config.labels)),
         Decoder(config.labels, config.min_score),

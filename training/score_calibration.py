@@ -27,21 +27,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.decoding import Decoder
-from inference.tokenization import Tokenizer
 from training.calibration import ScoredEntity, quality_above, scored_entities
 from training.checkpoint import (
     CLASSIFIER,
-    TOKENIZER_FILE,
     TrainingRecord,
     adjust_classifier,
     keep_record,
     load_cased,
     load_record,
+    load_tokenizer,
 )
 from training.data import LABELS, Corpus
 from training.evaluation import evaluate, find
-from training.network import TorchScorer, joins_words
-from training.recognition import WINDOW_TOKENS, Recognizer, Scorer
+from training.network import TorchScorer
+from training.reading import serving_tokenizer
+from training.recognition import Recognizer, Scorer
 
 # Below 1 a network would be less sure than it is right: no fine-tuned one is, by much.
 _COLDEST, _HOTTEST = 0.5, 8.0
@@ -126,7 +126,7 @@ def calibrate(folder: Path, corpora: Sequence[Corpus], shift: float | None = Non
     if not calibrated:
         network.load_state_dict(uncalibrated(network.state_dict(), record))
     recognizer = Recognizer(
-        Tokenizer.load(folder / TOKENIZER_FILE, WINDOW_TOKENS, joined_words=joins_words(network)),
+        serving_tokenizer(load_tokenizer(folder), network),
         TorchScorer(network),
         Decoder(LABELS),
     )

@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 
 from inference.core import Entity, TokenizedText
 from inference.decoding import Decoder
-from inference.tokenization import Tokenizer
 from training.checkpoint import load_record, load_tokenizer
 from training.data import ENTITY_TYPES, LABELS, Corpus, DataInvalid, Span
 from training.data_folder import check_bare
 from training.distillation import Teachers
-from training.network import joins_words
-from training.recognition import WINDOW_TOKENS, Recognizer
+from training.reading import serving_tokenizer
+from training.recognition import Recognizer
 from training.written_set import OPEN_LABEL, Sentence, write_set_file, write_split
 
 _ABOUT_FILE = "silver.json"
@@ -90,11 +89,7 @@ def write_silver(
             )
     teachers = Teachers.load(folders, torch.device(device), bfloat16=bfloat16)
     recognizer = Recognizer(
-        Tokenizer(
-            load_tokenizer(Path(folders[0])),
-            WINDOW_TOKENS,
-            joined_words=joins_words(teachers.networks[0]),
-        ),
+        serving_tokenizer(load_tokenizer(Path(folders[0])), teachers.networks[0]),
         TeachersScorer(teachers),
         Decoder(LABELS),
     )

@@ -137,6 +137,17 @@ def test_the_file_name_of_an_optimum_export_is_found(repository_folder: Path) ->
                 {
                     "id2label": dict(enumerate(LABELS)),
                     "max_position_embeddings": 512,
+                    "passage_tokens": tokens,
+                },
+                "config.json: passage_tokens must be from 8 to 512, or 0",
+            )
+            for tokens in (7, 513, -1, True, "256", 64.0, None)
+        ),
+        *(
+            (
+                {
+                    "id2label": dict(enumerate(LABELS)),
+                    "max_position_embeddings": 512,
                     "min_score": score,
                 },
                 "config.json: min_score must be a number from 0 to 1",
@@ -171,6 +182,22 @@ def test_a_configuration_may_say_that_a_sign_within_ends_no_word(repository_fold
         for version in "12"
     }
     assert starts == {"1": [0, 1, 2], "2": [0]}
+
+
+def test_a_configuration_may_say_that_windows_hold_several_sentences(
+    repository_folder: Path,
+) -> None:
+    folder = write_version(repository_folder / "tiny" / "2")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"passage_tokens": 32}))
+    repository = load(repository_folder)
+    windows = {
+        version: len(
+            repository.get("tiny", version).tokenizer.tokenize("Paris. Seoul. " * 99).windows
+        )
+        for version in "12"
+    }
+    assert windows == {"1": 198, "2": 14}, "of two tokens each there is room for 15"
 
 
 def test_a_model_with_another_number_of_labels_is_refused(repository_folder: Path) -> None:

@@ -17,6 +17,7 @@ from inference.tokenization import Tokenizer
 from tests.tiny_model import VOCABULARY, WINDOW_TOKENS, rust_tokenizer
 
 TOKENIZER = Tokenizer(rust_tokenizer(), WINDOW_TOKENS)
+PACKING = Tokenizer(rust_tokenizer(), WINDOW_TOKENS, packed_sentences=True)
 _WORDY = st.lists(st.sampled_from(["Paris", "aab.", "met", "\n", "x\u0301", "\U0001f600"]))
 
 
@@ -59,6 +60,45 @@ def test_the_windows_of_a_long_text_are_its_sentences() -> None:
     assert set(ends) == {"."}
 
 
+def shown(tokenizer: Tokenizer, text: str) -> list[str]:
+    """What each window shows the model."""
+    return [
+        " ".join(VOCABULARY[i] for i in window.ids[1:-1])
+        for window in tokenizer.tokenize(text).windows
+    ]
+
+
+def test_windows_of_a_model_that_reads_passages_hold_as_many_sentences_as_fit() -> None:
+    """There is room for 14 tokens."""
+    five, three = "Angela met Tim Cook.", "Tim met Paris."
+    window = "angela met tim cook . tim met paris . tim met paris ."
+    assert shown(PACKING, f"{five} {three} {three} {five} {three}") == [
+        window,
+        "angela met tim cook . tim met paris .",
+    ]
+    assert shown(PACKING, f"{five} {five} {three} {three}") == [
+        "angela met tim cook . angela met tim cook . tim met paris .",
+        "tim met paris .",
+    ]
+
+
+def test_a_window_of_sentences_is_filled_to_its_last_token() -> None:
+    assert WINDOW_TOKENS - 2 == 14
+    fills, longer = "Met met met met met met.", "Met met met met met met met."
+    assert shown(PACKING, f"{fills} {fills} Paris.") == [
+        "met met met met met met . met met met met met met .",
+        "paris .",
+    ]
+    assert len(shown(PACKING, f"{fills} {longer} Paris.")) == 2
+
+
+def test_a_sentence_longer_than_a_window_shares_none_with_others() -> None:
+    found = shown(PACKING, "Tim met Paris. " + "Met " * 30 + "Apple. Tim met Paris.")
+    assert found[0] == found[-1] == "tim met paris ."
+    assert len(found) > 4
+    assert not any("." in window for window in found[1:-2])
+
+
 @pytest.mark.parametrize("text", ["", " ", "\r\n\t", "\u200b\u200d", "\x00"])
 def test_text_without_a_token_has_no_window(text: str) -> None:
     assert TOKENIZER.tokenize(text).windows == []
@@ -82,8 +122,9 @@ def test_special_tokens_in_a_text_are_text() -> None:
 
 
 @given(st.one_of(st.text(st.characters(exclude_categories=["Cs"])), _WORDY.map(" ".join)))
-def test_tokens_lie_in_the_text_in_order_for_any_text(text: str) -> None:
-    tokenized = TOKENIZER.tokenize(text)
+@pytest.mark.parametrize("tokenizer", [TOKENIZER, PACKING], ids=["sentences", "packed"])
+def test_tokens_lie_in_the_text_in_order_for_any_text(tokenizer: Tokenizer, text: str) -> None:
+    tokenized = tokenizer.tokenize(text)
     assert all(0 <= start <= end <= len(text) for start, end in tokenized.spans)
     starts = [start for start, _ in tokenized.spans]
     assert starts == sorted(starts)

@@ -151,6 +151,17 @@ def test_what_is_measured_has_the_words_that_are_served(tmp_path: Path, joined: 
     assert names(found) == [["Paris-a" if joined else "Paris"]]
 
 
+@pytest.mark.parametrize(("tokens", "windows"), [(0, 198), (32, 14)])
+def test_what_is_measured_has_the_windows_that_are_served(
+    tmp_path: Path, tokens: int, windows: int
+) -> None:
+    folder = write_version(tmp_path / "tiny" / "1")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"passage_tokens": tokens}))
+    tokenizer = load_recognizer(folder / "model.onnx", 64, 1).tokenizer
+    assert len(tokenizer.tokenize("Paris. Seoul. " * 99).windows) == windows
+
+
 @pytest.mark.parametrize("min_score", [0.0, 1.0])
 def test_what_is_measured_is_what_is_returned(tmp_path: Path, min_score: float) -> None:
     folder = write_version(tmp_path / "tiny" / "1")

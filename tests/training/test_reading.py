@@ -1,0 +1,40 @@
+"""What a window of a long text holds, as a run that learns passages settles it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+from training.checkpoint import load_cased
+from training.data import Corpus, Example, SourceSet, Span
+from training.fine_tune import Recipe, Run, fine_tune
+from training.network import Network, passage_tokens
+from training.reading import serving_tokenizer
+
+_SOURCE = SourceSet("tiny", "Tiny", "CC0-1.0")
+_CORPUS = Corpus(_SOURCE, "0" * 64, [Example("1", "Tim met Cook", (Span(0, 3, "PER"),))])
+_LONG = "Tim met Cook. " * 60  # of 4 tokens each
+
+
+def learned(recipe: Recipe, folder: Path) -> Path:
+    """A run's folder."""
+    fine_tune(recipe, [_CORPUS], [], Run(folder, "", None))
+    return folder
+
+
+def test_a_model_passage_tokens_once_it_was_told_to(encoder: Path, tmp_path: Path) -> None:
+    recipe = Recipe(str(encoder), epochs=1, threads=1, device="cpu")
+    plain = learned(recipe, tmp_path / "plain")
+    told = learned(replace(recipe, passage_tokens=64), tmp_path / "told")
+    after = learned(replace(recipe, encoder="", begin_with=str(told)), tmp_path / "after")
+    found = [load_cased(folder) for folder in (plain, told, after)]
+    assert [passage_tokens(network) for network in found] == [0, 64, 64]
+
+
+@pytest.mark.parametrize(("tokens", "windows"), [(0, 60), (64, 4), (256, 1)])
+def test_a_run_reads_long_texts_in_the_windows_that_its_model_says(
+    network: Network, tokenizer: Tokenizer, tokens: int, windows: int
+) -> None:
+    network.config.passage_tokens = tokens
+    assert len(serving_tokenizer(tokenizer, network).tokenize(_LONG).windows) == windows
