@@ -255,7 +255,7 @@ def _example(
 def _document(name: str, pattern: str) -> str:
     """The part of a text's id that names its document; empty: none does."""
     match = re.fullmatch(pattern, name) if pattern else None
-    return match[1] if match else ""
+    return (match[1] or "") if match else ""
 
 
 def _span(record: Record, span: LabelledSpan, labels: dict[str, str | None], where: Path) -> Span:

@@ -258,17 +258,18 @@ def test_a_set_file_says_how_columns_are_meant(tmp_path: Path) -> None:
 
 def test_ids_may_say_what_document_a_text_is_of(tmp_path: Path) -> None:
     """Where the text itself does not; an id of another form says nothing."""
-    about(tmp_path, "mine", document_in_id=r"(\w+)-\d+")
+    about(tmp_path, "mine", document_in_id=r"(\w+)-\d+|loose")
     lines = [
         {"id": "a-1", "text": "Ann", "spans": []},
         {"id": "b-1", "text": "Bob", "spans": []},
         {"id": "b-2", "text": "Cy", "spans": [], "document": "own"},
         {"id": "note", "text": "Di", "spans": []},
+        {"id": "loose", "text": "Ed", "spans": []},
     ]
     content = "".join(f"{json.dumps(each)}\n" for each in lines)
     (tmp_path / "mine" / "train.jsonl").write_text(content)
     examples = read_corpus(tmp_path, find_sets(tmp_path)[0], "train").examples
-    assert [example.document for example in examples] == ["a", "b", "own", ""]
+    assert [example.document for example in examples] == ["a", "b", "own", "", ""]
 
 
 @pytest.mark.parametrize(
