@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
+from training.casing import EncoderInvalid
 from training.checkpoint import load_cased
 from training.data import Corpus, Example, SourceSet, Span
 from training.fine_tune import Recipe, Run, fine_tune
 from training.network import Network, passage_tokens
 from training.reading import serving_tokenizer
+from training.recipe import RecipeInvalid
 
 _SOURCE = SourceSet("tiny", "Tiny", "CC0-1.0")
 _CORPUS = Corpus(_SOURCE, "0" * 64, [Example("1", "Tim met Cook", (Span(0, 3, "PER"),))])
@@ -30,6 +32,14 @@ def test_a_model_passage_tokens_once_it_was_told_to(encoder: Path, tmp_path: Pat
     after = learned(replace(recipe, encoder="", begin_with=str(told)), tmp_path / "after")
     found = [load_cased(folder) for folder in (plain, told, after)]
     assert [passage_tokens(network) for network in found] == [0, 64, 64]
+
+
+def test_passages_that_an_encoder_cannot_read_are_refused(encoder: Path, tmp_path: Path) -> None:
+    recipe = Recipe(str(encoder), passage_tokens=9_999, threads=1, device="cpu")
+    with pytest.raises(EncoderInvalid, match="--passage-tokens 9999: this encoder reads at most"):
+        learned(recipe, tmp_path / "run")
+    with pytest.raises(RecipeInvalid, match="--passage-tokens 7: must be at least 8, or 0"):
+        Recipe(passage_tokens=7)
 
 
 @pytest.mark.parametrize(("tokens", "windows"), [(0, 60), (64, 4), (256, 1)])
