@@ -32,7 +32,8 @@ class Tokenizer:
         window_tokens: most tokens in a window, special tokens included.
         model_tokens: most tokens that the model takes, special tokens included; none: a window.
         joined_words: whether a sign within a word ends none (`inference.words`).
-        packed_sentences: whether a window of a long text holds as many sentences as fit.
+        passage_tokens: most in a window that holds as many sentences of a long text as fit, in
+            place of `window_tokens`; 0: each of its windows is a sentence.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Tokenizer:
         model_tokens: int | None = None,
         *,
         joined_words: bool = False,
-        packed_sentences: bool = False,
+        passage_tokens: int = 0,
     ) -> None:
         tokenizer.no_padding()
         tokenizer.no_truncation()
@@ -50,13 +51,13 @@ class Tokenizer:
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
         self._prefix, self._suffix = _special_ids(tokenizer)
-        self.window_tokens = window_tokens
-        self.model_tokens = model_tokens or window_tokens
+        self.window_tokens = passage_tokens or window_tokens
+        self.model_tokens = model_tokens or self.window_tokens
         self.joined_words = joined_words
-        self.packed_sentences = packed_sentences
-        self._capacity = window_tokens - len(self._prefix) - len(self._suffix)
+        self._packs = passage_tokens > 0
+        self._capacity = self.window_tokens - len(self._prefix) - len(self._suffix)
         if self._capacity < 1:
-            raise ModelInvalid(f"a window of {window_tokens} tokens leaves no room for text")
+            raise ModelInvalid(f"a window of {self.window_tokens} tokens leaves no room for text")
 
     @classmethod
     def load(
@@ -66,7 +67,7 @@ class Tokenizer:
         model_tokens: int | None = None,
         *,
         joined_words: bool = False,
-        packed_sentences: bool = False,
+        passage_tokens: int = 0,
     ) -> Self:
         """Reads a Hugging Face `tokenizer.json`.
 
@@ -75,7 +76,8 @@ class Tokenizer:
             window_tokens: most tokens in a window, special tokens included.
             model_tokens: most tokens that the model takes, special tokens included; none: a window.
             joined_words: whether a sign within a word ends none (`inference.words`).
-            packed_sentences: whether a window of a long text holds as many sentences as fit.
+            passage_tokens: most in a window that holds as many sentences of a long text as fit, in
+                place of `window_tokens`; 0: each of its windows is a sentence.
 
         Raises:
             ModelInvalid: the file is missing or not a tokenizer.
@@ -91,7 +93,7 @@ class Tokenizer:
             window_tokens,
             model_tokens,
             joined_words=joined_words,
-            packed_sentences=packed_sentences,
+            passage_tokens=passage_tokens,
         )
 
     @property
@@ -148,7 +150,7 @@ class Tokenizer:
         if len(spans) <= self._capacity:
             return [0, len(spans)]
         borders = [0, *_tokens_at(sentence_starts(text), spans), len(spans)]
-        return _packed(borders, self._capacity) if self.packed_sentences else borders
+        return _packed(borders, self._capacity) if self._packs else borders
 
 
 def _packed(borders: list[int], capacity: int) -> list[int]:

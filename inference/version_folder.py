@@ -107,10 +107,10 @@ def _tokenizer(path: Path, window_tokens: int, config: model_config.ModelConfig)
     try:
         tokenizer = Tokenizer.load(
             path,
-            config.passage_tokens or min(window_tokens, config.max_tokens),
+            min(window_tokens, config.max_tokens),
             config.max_tokens,
             joined_words=config.joined_words,
-            packed_sentences=config.passage_tokens > 0,
+            passage_tokens=config.passage_tokens,
         )
         for text in _WARM_UP_TEXTS:
             tokenizer.tokenize(text)

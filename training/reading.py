@@ -14,10 +14,9 @@ def serving_tokenizer(tokenizer: RustTokenizer, network: Network) -> Tokenizer:
         tokenizer: the network's; it stays as it is.
         network: says what its words and its windows are.
     """
-    passage = passage_tokens(network)
     return Tokenizer(
         RustTokenizer.from_str(tokenizer.to_str()),
-        passage or WINDOW_TOKENS,
+        WINDOW_TOKENS,
         joined_words=joins_words(network),
-        packed_sentences=passage > 0,
+        passage_tokens=passage_tokens(network),
     )

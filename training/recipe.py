@@ -35,10 +35,10 @@ class Recipe:
     # fifths, in 5 epochs, agreed better on long documents (F1 89 for 85 in windows of 128 tokens)
     # but lost on short texts (EWT 76.7 for 77.1).
     passage_share: float = 0.2
-    replaced_share: float = 0.0  # of the examples with names, those that get other names
     # Of the windows of a long text where the model is served, each of which holds as many
     # sentences as fit; 0: as the beginning has it, of an encoder a sentence each.
     passage_tokens: int = 0
+    replaced_share: float = 0.0  # of the examples with names, those that get other names
     recased_share: float = 0.0  # of the examples, those in small letters or capitals
     continuation_weight: float = 1.0  # in the loss, of the tokens of a word after its first
     average_decay: float = 0.0  # of the moving average of the weights, below 1; 0: none is taken

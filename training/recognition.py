@@ -122,9 +122,9 @@ def load_recognizer(model: Path, window_tokens: int, threads: int) -> Recognizer
     return Recognizer(
         Tokenizer.load(
             model.with_name("tokenizer.json"),
-            config.passage_tokens or window_tokens,
+            window_tokens,
             joined_words=config.joined_words,
-            packed_sentences=config.passage_tokens > 0,
+            passage_tokens=config.passage_tokens,
         ),
         Session.load(model, threads, len(config.labels)),
         Decoder(config.labels, config.min_score),

@@ -17,7 +17,7 @@ from inference.tokenization import Tokenizer
 from tests.tiny_model import VOCABULARY, WINDOW_TOKENS, rust_tokenizer
 
 TOKENIZER = Tokenizer(rust_tokenizer(), WINDOW_TOKENS)
-PACKING = Tokenizer(rust_tokenizer(), WINDOW_TOKENS, packed_sentences=True)
+PACKING = Tokenizer(rust_tokenizer(), WINDOW_TOKENS, passage_tokens=WINDOW_TOKENS)
 _WORDY = st.lists(st.sampled_from(["Paris", "aab.", "met", "\n", "x\u0301", "\U0001f600"]))
 
 
