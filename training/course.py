@@ -27,9 +27,16 @@ from training.data import LABELS, Corpus, DataInvalid
 from training.early_stopping import BestEpoch
 from training.evaluation import evaluate
 from training.learner import Learner, new_learner
-from training.network import Network, TorchScorer, check_length, joins_words, set_dropout
+from training.network import (
+    Network,
+    TorchScorer,
+    check_length,
+    joins_words,
+    passage_tokens,
+    set_dropout,
+)
 from training.reading import serving_tokenizer
-from training.recipe import Recipe
+from training.recipe import Recipe, RecipeInvalid
 from training.recognition import Recognizer
 from training.run import Run, TrainingInterrupted
 from training.threads import keep_to
@@ -204,6 +211,7 @@ def new_course(
             teacher reads other tokens.
         DataInvalid: nobody says what is in a set of bare text.
         AnswersInvalid: the answers are of other tokens, or to other texts.
+        RecipeInvalid: the model is to read longer passages than it learns.
     """
     started_s = time.monotonic()
     answers = Answers.load(*map(Path, recipe.answers)) if recipe.answers else None
@@ -217,9 +225,7 @@ def new_course(
     vocabulary = vocabulary_of(beginning.tokenizer)
     _check_fit(answers, recipe, vocabulary)
     _settle_words(beginning.network, corpora)
-    if recipe.passage_tokens:
-        check_length(beginning.network, recipe.passage_tokens, "--passage-tokens")
-        beginning.network.config.passage_tokens = recipe.passage_tokens
+    _settle_windows(beginning.network, recipe)
     steps = sum(count_batches(corpora, recipe, epoch) for epoch in range(1, recipe.epochs + 1))
     learner = new_learner(beginning.network, recipe, steps)
     if learner.teachers and learner.teachers.vocabulary != vocabulary:
@@ -253,6 +259,19 @@ def _settle_words(network: Network, corpora: Sequence[Corpus]) -> None:
         network.config.joined_words = borders.joined
     ends = "ends none" if joins_words(network) else "ends it"
     _log.info("%s: such a sign %s", borders, ends)
+
+
+def _settle_windows(network: Network, recipe: Recipe) -> None:
+    """Tells a network how long its windows of passages are; they must be learned whole."""
+    if recipe.passage_tokens:
+        check_length(network, recipe.passage_tokens, "--passage-tokens")
+        network.config.passage_tokens = recipe.passage_tokens
+    if passage_tokens(network) > recipe.most_tokens:
+        raise RecipeInvalid(
+            f"--most-tokens {recipe.most_tokens}: the model is to read passages of"
+            f" {passage_tokens(network)} tokens: learn texts as long, or give fewer"
+            " --passage-tokens"
+        )
 
 
 def _check_fit(answers: Answers | None, recipe: Recipe, vocabulary: str) -> None:

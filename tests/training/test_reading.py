@@ -42,6 +42,17 @@ def test_passages_that_an_encoder_cannot_read_are_refused(encoder: Path, tmp_pat
         Recipe(passage_tokens=7)
 
 
+def test_passages_that_a_run_would_cut_are_refused(encoder: Path, tmp_path: Path) -> None:
+    recipe = Recipe(str(encoder), epochs=1, most_tokens=48, threads=1, device="cpu")
+    expected = "--most-tokens 48: the model is to read passages of 64 tokens"
+    with pytest.raises(RecipeInvalid, match=expected):
+        learned(replace(recipe, passage_tokens=64), tmp_path / "asked for")
+    told = learned(replace(recipe, passage_tokens=48), tmp_path / "told")
+    again = replace(recipe, encoder="", begin_with=str(told), most_tokens=32)
+    with pytest.raises(RecipeInvalid, match=r"--most-tokens 32: .* passages of 48 tokens"):
+        learned(again, tmp_path / "inherited")
+
+
 @pytest.mark.parametrize(("tokens", "windows"), [(0, 60), (64, 4), (256, 1)])
 def test_a_run_reads_long_texts_in_the_windows_that_its_model_says(
     network: Network, tokenizer: Tokenizer, tokens: int, windows: int
