@@ -1,14 +1,19 @@
 """Long texts and crowded batches: a sentence's entities are its own."""
 
+import json
 import random
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
 import httpx
 import pytest
 
+from tests import shipped
 from tests.e2e.answers import Found, entities, found
 from tests.e2e.sentences import bank
+from tests.e2e.stack import WAIT_S, serving
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -50,12 +55,41 @@ def document(
     return text, expected
 
 
-@pytest.mark.parametrize("separator", [" ", "\n", "\r\n\r\n"], ids=ascii)
-def test_a_document_gives_the_entities_of_its_sentences(
-    http: httpx.Client, alone: dict[str, list[Found]], separator: str
+@pytest.fixture(scope="module")
+def sentence_reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of the shipped model, told to read a long text sentence by sentence."""
+    folder = tmp_path_factory.mktemp("sentences")
+    version = folder / "models" / shipped.NAME / shipped.VERSION
+    shutil.copytree(shipped.FOLDER, version)
+    (version / "manifest.json").unlink()  # it holds the hash of the configuration that ships
+    config = json.loads((version / "config.json").read_text())
+    (version / "config.json").write_text(json.dumps(config | {"passage_tokens": 0}))
+    settings = {"INFERENCE_MODELS_DIR": str(folder / "models"), "INFERENCE_MAX_WAIT_MS": "0"}
+    with (
+        serving(folder, **settings) as process,
+        httpx.Client(base_url=process.ports.url, timeout=2 * WAIT_S) as client,
+    ):
+        yield client
+
+
+_SEPARATORS = pytest.mark.parametrize("separator", [" ", "\n", "\r\n\r\n"], ids=ascii)
+
+
+@_SEPARATORS
+def test_a_document_read_by_sentences_gives_their_entities(
+    sentence_reader: httpx.Client, alone: dict[str, list[Found]], separator: str
 ) -> None:
     text, expected = document(alone, separator, full_stops=True)
-    assert entities(http, text) == sorted(expected)
+    assert entities(sentence_reader, text) == sorted(expected)
+
+
+@_SEPARATORS
+def test_a_document_read_by_passages_loses_no_part(
+    http: httpx.Client, alone: dict[str, list[Found]], separator: str
+) -> None:
+    """The sentences are strangers to each other: what stands beside them tells nothing."""
+    text, expected = document(alone, separator, full_stops=True)
+    check_agreement(entities(http, text), text, expected)
 
 
 def test_a_document_without_sentences_loses_nothing_at_the_edges_of_its_windows(
@@ -63,7 +97,11 @@ def test_a_document_without_sentences_loses_nothing_at_the_edges_of_its_windows(
 ) -> None:
     """With semicolons no sentence ends: the windows cannot be sentences and must overlap."""
     text, expected = document(alone, "; ", full_stops=False)
-    got = entities(http, text)
+    check_agreement(entities(http, text), text, expected)
+
+
+def check_agreement(got: list[Found], text: str, expected: set[Found]) -> None:
+    """Whether a document's entities are about those of its sentences, in each of its parts."""
     assert got == sorted(got)
     assert all(before.end <= after.start for before, after in pairwise(got))
     assert all(text[entity.start : entity.end] == entity.text for entity in got)
