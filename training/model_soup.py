@@ -85,11 +85,15 @@ def _record(records: Sequence[TrainingRecord]) -> TrainingRecord:
     # A set of which runs read unlike files is named once for each file.
     data = {(entry.set, entry.sha256): entry for record in records for entry in record.data}
     teachers = dict.fromkeys(teacher for record in records for teacher in record.teachers)
+    # A mean of means is one of the runs that they are of.
+    averaged = dict.fromkeys(
+        command for record in records for command in record.averaged or (record.command,)
+    )
     runs = " ".join(f"RUN{i}" for i in range(1, len(records) + 1))
     return replace(
         records[0],
         command=f"python -m training average {runs} --run RUN",
-        averaged=tuple(record.command for record in records),
+        averaged=tuple(averaged),
         data=tuple(data.values()),
         teachers=tuple(teachers),
         temperature=1.0,

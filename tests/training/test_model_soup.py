@@ -94,6 +94,21 @@ def test_the_record_names_every_run_and_all_data(runs: list[Path], tmp_path: Pat
     assert (record.outside_shift, record.temperature, record.min_score) == (0.0, 1.0, None)
 
 
+def test_the_record_of_a_mean_of_means_names_the_runs_behind_them(
+    runs: list[Path], saved: Saved, record: TrainingRecord, tmp_path: Path
+) -> None:
+    average(runs, tmp_path / "mean")
+    mean = load_record(tmp_path / "mean")
+    run = replace(
+        record,
+        command="train 2",
+        begun_with=mean.begun_with,
+        begun_with_sha256=mean.begun_with_sha256,
+    )
+    average([saved("third", run), tmp_path / "mean"], tmp_path / "of all")
+    assert load_record(tmp_path / "of all").averaged == ("train 2", "train 0", "train 1")
+
+
 def test_a_run_and_what_it_began_with_have_a_mean(
     runs: list[Path], saved: Saved, record: TrainingRecord, tmp_path: Path
 ) -> None:
