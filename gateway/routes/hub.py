@@ -22,14 +22,14 @@ _TEXT: Final = "My name is Sarah Jessica Parker but you can call me Jessica"
 _GROUPS: Final = [
     {
         "entity_group": "PER",
-        "score": 0.9436764717102051,
+        "score": 0.9420648217201233,
         "word": "Sarah Jessica Parker",
         "start": 11,
         "end": 31,
     },
     {
         "entity_group": "PER",
-        "score": 0.9242532253265381,
+        "score": 0.9391616582870483,
         "word": "Jessica",
         "start": 52,
         "end": 59,
@@ -39,7 +39,7 @@ _CITY: Final = "She lives in Paris."
 _TOKEN: Final = {
     "entity": "B-LOC",
     "index": 4,
-    "score": 0.9271758794784546,
+    "score": 0.9273571968078613,
     "word": "Paris",
     "start": 13,
     "end": 18,

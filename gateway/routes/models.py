@@ -26,8 +26,8 @@ _MODEL: Final = {
             "live": True,
             "aliases": ["live"],
             "labels": ["PER", "ORG", "LOC", "MISC"],
-            "max_window_tokens": 128,
-            "min_score": 0.4,
+            "max_window_tokens": 256,
+            "min_score": 0.45,
         }
     ],
 }

@@ -54,7 +54,7 @@ def test_grpc_answers_the_same(stack: Process) -> None:
 
 
 def test_several_texts_are_answered_in_order_each_on_its_own(http: httpx.Client) -> None:
-    answer = http.post("/v1/entities", json={"texts": ["Paris", "", _TEXT]}).json()
+    answer = http.post("/v1/entities", json={"texts": ["She lives in Paris.", "", _TEXT]}).json()
     first, empty, last = answer["results"]
     assert [entity["text"] for entity in first["entities"]] == ["Paris"]
     assert empty["error"]["reason"] == "TEXT_EMPTY"
