@@ -1,4 +1,4 @@
-"""Long texts and crowded batches: a sentence's entities are its own."""
+"""Long texts and crowded batches: no entity is lost, and none depends on other callers."""
 
 import json
 import random
