@@ -61,6 +61,12 @@ def parser() -> argparse.ArgumentParser:
     restored.add_argument("--from", dest="version", type=Path, required=True, metavar="FOLDER")
     averaged = add("average", parents=[run], help="mean of checkpoints that began alike")
     averaged.add_argument("checkpoints", type=Path, nargs="+", metavar="RUN")
+    averaged.add_argument(
+        "--begun-apart",
+        action="store_true",
+        help="take also runs that did not begin with the same trained weights, as those of several"
+        " stages: measure what comes of it",
+    )
     _add_calibrate(
         add("calibrate", parents=place, help="find its shift of O and temperature, once")
     )

@@ -116,7 +116,7 @@ def _run(options: argparse.Namespace) -> None:
             _refuse_what_the_sample_decides(options)
             run_chain(sample_recipe(recipe_of(options)))
         case "average":
-            average(options.checkpoints, options.run)
+            average(options.checkpoints, options.run, begun_apart=options.begun_apart)
         case "restore":
             restore(options.version, options.run)
         case "mix":

@@ -2,8 +2,9 @@
 
 Runs that begin with the same trained weights and differ in their seeds or settings end near enough
 to each other that the mean of their weights is a model too, often a better one than each, and as
-fast as one. So does a run and what it began with: the mean keeps more of what that knew. Runs that
-began apart have nothing in common to take the mean of.
+fast as one. So does a run and what it began with: the mean keeps more of what that knew. Runs of
+several stages, or of models that come from one, may have a mean as well: whoever takes it says that
+they began apart, and measures it. Runs of unlike encoders have nothing in common.
 
 Source: Wortsman et al., Model soups (2022), and Robust fine-tuning of zero-shot models (2022).
 """
@@ -23,12 +24,13 @@ from training.checkpoint import (
     load_record,
     load_tokenizer,
     save,
+    vocabulary_of,
     weights_sha256,
 )
 from training.score_calibration import uncalibrated
 
 
-def average(folders: Sequence[Path], target: Path) -> None:
+def average(folders: Sequence[Path], target: Path, *, begun_apart: bool = False) -> None:
     """Writes the checkpoint whose weights are the mean of others'.
 
     Scores are to be calibrated anew.
@@ -36,14 +38,20 @@ def average(folders: Sequence[Path], target: Path) -> None:
     Args:
         folders: of at least two checkpoints.
         target: gets the checkpoint; holds none yet.
+        begun_apart: take also those that did not begin with the same trained weights.
 
     Raises:
-        CheckpointInvalid: a folder is not a checkpoint, they did not begin alike, or the target
-            is one.
+        CheckpointInvalid: a folder is not a checkpoint, they did not begin alike or are of unlike
+            encoders, or the target is one.
     """
     check_vacant(target)
     records = [load_record(folder) for folder in folders]
-    _check_alike(folders, records)
+    if len(folders) < 2:
+        raise CheckpointInvalid(f"{folders[0]}: a mean is of two checkpoints or more: name others")
+    if begun_apart:
+        _check_encoders(folders, records)
+    else:
+        _check_alike(folders, records)
     networks = [load_cased(folder) for folder in folders]
     # Each was divided by a temperature of its own, after a shift of its own.
     states = [
@@ -55,9 +63,15 @@ def average(folders: Sequence[Path], target: Path) -> None:
     save(target, network, load_tokenizer(folders[0]), _record(records))
 
 
+def _check_encoders(folders: Sequence[Path], records: Sequence[TrainingRecord]) -> None:
+    vocabularies = [vocabulary_of(load_tokenizer(folder)) for folder in folders]
+    of_each = [(r.encoder_sha256, v) for r, v in zip(records, vocabularies, strict=True)]
+    for folder, encoder in zip(folders, of_each, strict=True):
+        if encoder != of_each[0]:
+            raise CheckpointInvalid(f"{folder}: is of another encoder than {folders[0]}")
+
+
 def _check_alike(folders: Sequence[Path], records: Sequence[TrainingRecord]) -> None:
-    if len(folders) < 2:
-        raise CheckpointInvalid(f"{folders[0]}: a mean is of two checkpoints or more: name others")
     begun = [_beginning(record) for record in records]
     own = [(r.command, weights_sha256(f)) for f, r in zip(folders, records, strict=True)]
     # What others began with may be among them, in any place.
@@ -66,7 +80,8 @@ def _check_alike(folders: Sequence[Path], records: Sequence[TrainingRecord]) -> 
         if not begun[first][0] or begun[first] not in (beginning, itself):
             raise CheckpointInvalid(
                 f"{folder}: did not begin with the same trained model as {folders[first]}: take"
-                " runs that were given the same --begin-with, and that model itself if you like"
+                " runs that were given the same --begin-with, and that model itself if you like;"
+                " --begun-apart takes runs of several stages"
             )
 
 

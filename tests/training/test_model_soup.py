@@ -150,3 +150,30 @@ def test_runs_that_did_not_begin_alike_are_refused(
             average(folders, tmp_path / "mean")
     with pytest.raises(CheckpointInvalid, match="two checkpoints or more"):
         average(runs[:1], tmp_path / "mean")
+
+
+def test_runs_that_begin_apart_have_a_mean_if_it_is_asked_for(
+    runs: list[Path], saved: Saved, record: TrainingRecord, tmp_path: Path
+) -> None:
+    stranger = saved("stranger", replace(record, command="train 2"))
+    words = ["average", *map(str, [*runs, stranger]), "--run", str(tmp_path / "mean")]
+    assert main(words) == 1
+    assert main([*words, "--begun-apart"]) == 0
+    assert load_record(tmp_path / "mean").averaged == ("train 0", "train 1", "train 2")
+    # The second and the third are higher by one.
+    name = "bert.encoder.layer.0.output.dense.bias"
+    first, mean = (load_cased(f).get_parameter(name) for f in (runs[0], tmp_path / "mean"))
+    assert torch.allclose(first + 2 / 3, mean, atol=1e-6)
+
+
+def test_runs_of_unlike_encoders_have_no_mean(
+    runs: list[Path], saved: Saved, record: TrainingRecord, tmp_path: Path
+) -> None:
+    other = saved("other", replace(record, encoder_sha256="4" * 64))
+    other_words = saved("other words", record)
+    tokenizer = Tokenizer.from_file(str(other_words / "tokenizer.json"))
+    tokenizer.add_tokens(["Nerve"])
+    tokenizer.save(str(other_words / "tokenizer.json"))
+    for stranger in (other, other_words):
+        with pytest.raises(CheckpointInvalid, match=r"other.*is of another encoder"):
+            average([*runs, stranger], tmp_path / "mean", begun_apart=True)
