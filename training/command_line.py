@@ -240,6 +240,12 @@ def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure the texts in small letters, in capitals and capitalized as well",
     )
+    evaluate.add_argument(
+        "--documents",
+        action="store_true",
+        help="measure whole documents as well, a sentence a line, of the sets that say what"
+        " document a sentence is of",
+    )
 
 
 def _add_speed(speed: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from training.evaluation_report import (
     as_text,
     evaluation_report,
     measure_in_cases,
+    measure_in_documents,
 )
 from training.export import Parity, check_parity, export
 from training.passages import SEPARATORS
@@ -104,6 +105,7 @@ def run_evaluate(
     page: Path | None = None,
     *,
     in_cases: bool = False,
+    in_documents: bool = False,
 ) -> EvaluationReport:
     """Prints the quality of a file on every dev split.
 
@@ -113,12 +115,14 @@ def run_evaluate(
         json_file: gets the figures.
         page: gets the sentences that went wrong, as HTML.
         in_cases: measure the same texts in small letters, in capitals and capitalized as well.
+        in_documents: measure whole documents as well, of the sets that say where one begins.
     """
     recognizer = load_recognizer(model, WINDOW_TOKENS, place.threads)
     corpora = dev_corpora(place)
     findings = [find(recognizer, corpus) for corpus in corpora]
     cases = measure_in_cases(recognizer, corpora) if in_cases else None
-    report = evaluation_report(str(model), findings, cases)
+    documents = measure_in_documents(recognizer, corpora) if in_documents else None
+    report = evaluation_report(str(model), findings, cases, documents)
     print(as_text(report))
     if json_file:
         json_file.write_text(as_json(report), "utf-8")
@@ -208,7 +212,7 @@ def run_publish(
             checkpoint=place.run,
             model=place.int8,
             record=load_record(place.run),
-            quality=run_evaluate(place, place.int8, in_cases=True),
+            quality=run_evaluate(place, place.int8, in_cases=True, in_documents=True),
             float32_quality=run_evaluate(place, place.float32),
             logit_difference=parity.largest_difference,
         ),

@@ -188,7 +188,12 @@ def _measure(place: commands.Workplace, options: argparse.Namespace) -> None:
     match options.command:
         case "evaluate":
             commands.run_evaluate(
-                place, options.model, options.json, options.report, in_cases=options.cases
+                place,
+                options.model,
+                options.json,
+                options.report,
+                in_cases=options.cases,
+                in_documents=options.documents,
             )
         case "batch-independence":
             commands.run_batch_independence(place)

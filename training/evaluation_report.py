@@ -9,6 +9,7 @@ from typing import Any
 from training.calibration import Calibration, calibration
 from training.data import Corpus
 from training.evaluation import Findings, Quality, SetQuality, evaluate, mean_quality, set_quality
+from training.passages import has_documents, in_documents
 from training.recasing import CASES, in_case
 from training.recognition import Recognizer
 
@@ -25,12 +26,15 @@ class EvaluationReport:
     calibration: Calibration  # over the entities of all sets
     # Micro-averaged F1 in percent, by case and set, of the texts in that case; empty: not measured.
     f1_in_cases: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    # Micro-averaged F1 in percent, by set, of whole documents; empty: not measured.
+    f1_in_documents: Mapping[str, float] = field(default_factory=dict)
 
 
 def evaluation_report(
     model: str,
     findings: Sequence[Findings],
     f1_in_cases: Mapping[str, Mapping[str, float]] | None = None,
+    f1_in_documents: Mapping[str, float] | None = None,
 ) -> EvaluationReport:
     """Measures what a model found.
 
@@ -38,10 +42,13 @@ def evaluation_report(
         model: its file.
         findings: of each set.
         f1_in_cases: what `measure_in_cases` gave, if that is wanted.
+        f1_in_documents: what `measure_in_documents` gave, if that is wanted.
     """
     sets = {found.corpus.source.name: set_quality(found) for found in findings}
     mean = mean_quality([measured.micro for measured in sets.values()])
-    return EvaluationReport(model, sets, mean, calibration(findings), f1_in_cases or {})
+    return EvaluationReport(
+        model, sets, mean, calibration(findings), f1_in_cases or {}, f1_in_documents or {}
+    )
 
 
 def measure_in_cases(
@@ -61,6 +68,23 @@ def measure_in_cases(
             corpus.source.name: evaluate(recognizer, in_case(corpus, case)).f1 for corpus in corpora
         }
         for case in CASES
+    }
+
+
+def measure_in_documents(recognizer: Recognizer, corpora: Sequence[Corpus]) -> dict[str, float]:
+    """Measures a model on whole documents, each sent as one text, a sentence a line.
+
+    Args:
+        recognizer: the model.
+        corpora: sentences with their spans.
+
+    Returns:
+        Micro-averaged F1 in percent of each set that says what document a sentence is of.
+    """
+    return {
+        corpus.source.name: evaluate(recognizer, in_documents(corpus)).f1
+        for corpus in corpora
+        if has_documents(corpus)
     }
 
 
@@ -110,6 +134,11 @@ def _lines(report: EvaluationReport) -> Iterator[str]:
         yield f"{row.min_score:<24.2f}{q.precision:9.2f}{q.recall:8.2f}{q.f1:8.2f}"
     if report.f1_in_cases:
         yield from _case_lines(report)
+    if report.f1_in_documents:
+        yield ""
+        yield f"{'F1 of texts':<16}{'sentences':>13}{'documents':>13}"
+        for name, f1 in report.f1_in_documents.items():
+            yield f"{name:<16}{report.sets[name].micro.f1:13.2f}{f1:13.2f}"
 
 
 def _case_lines(report: EvaluationReport) -> Iterator[str]:

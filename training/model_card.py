@@ -26,7 +26,7 @@ _CARD = """# {name} {version}
 Finds names of {types}. A BERT token classifier, fine-tuned from {encoder} ({encoder_licence}),
 quantized to int8. It keeps case: each piece of the encoder's uncased vocabulary has its Title and
 UPPER spelling. A sign (@ or #) with white space after it is another token than one that is joined
-to its word.
+to its word.{windows}
 
 Every figure below stands in `manifest.json` beside this card. DIR is the folder of the data sets.
 
@@ -59,7 +59,7 @@ F1 for each type, printed by the first command:
 {by_type}
 
 {notes}
-{cases}
+{cases}{documents}
 ## Scores
 
 Over the entities of all these sets together, printed by the same command. The expected calibration
@@ -107,6 +107,15 @@ F1 of the same texts without regard to case, printed by
 |---|---|---|---|---|
 {rows}
 """
+_IN_DOCUMENTS = """
+F1 of whole documents, each as one text, a sentence a line, printed by
+
+    {evaluate} --documents
+
+| set | sentences | documents |
+|---|---|---|
+{rows}
+"""
 _SHARE_ALIKE = """ Sets under a share-alike licence pass it on to adaptations, and a model
 is treated as one."""
 
@@ -125,6 +134,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         types=_listed([_TYPE_NAMES[kind] for kind in ENTITY_TYPES]),
         encoder=manifest["source"]["checkpoint"],
         encoder_licence=manifest["source"]["licence"],
+        windows=_windows(manifest.get("passage_tokens", 0)),
         evaluate=_evaluate_command(manifest),
         quality="\n".join(_quality_rows(manifest)),
         logit_difference=manifest["largest_logit_difference"],
@@ -133,6 +143,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         by_type="\n".join(_type_row(s, q) for s, q in manifest["quality"].items()),
         notes=" ".join(f"{s} {_NOTES[s]}" for s in manifest["quality"] if s in _NOTES),
         cases=_cases(manifest),
+        documents=_documents(manifest),
         expected_error=manifest["calibration"]["expected_error"],
         thresholds="\n".join(_threshold_rows(manifest)),
         data="\n".join(_data_row(entry) for entry in manifest["data"]),
@@ -156,6 +167,15 @@ _TRAINING_KEYS = (
     "precision",
     "duration_s",
 )
+
+
+def _windows(passage_tokens: int) -> str:
+    if not passage_tokens:
+        return ""
+    return (
+        f" A long text is read in windows of {passage_tokens} tokens, of as many whole sentences as"
+        "\nfit."
+    )
 
 
 def _quality_rows(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -182,6 +202,15 @@ def _cases(manifest: Mapping[str, Any]) -> str:
     rows = [_row(name, *(f1[name] for f1 in columns)) for name in manifest["quality"]]
     rows.append(_row("mean of the sets", *(fmean(f1.values()) for f1 in columns)))
     return _IN_CASES.format(evaluate=_evaluate_command(manifest), rows="\n".join(rows))
+
+
+def _documents(manifest: Mapping[str, Any]) -> str:
+    """How the model reads whole documents; nothing where that was not measured."""
+    measured = manifest.get("f1_in_documents")
+    if not measured:
+        return ""
+    rows = [_row(name, manifest["quality"][name]["f1"], f1) for name, f1 in measured.items()]
+    return _IN_DOCUMENTS.format(evaluate=_evaluate_command(manifest), rows="\n".join(rows))
 
 
 def _evaluate_command(manifest: Mapping[str, Any]) -> str:

@@ -7,7 +7,8 @@ or from a teacher that has read them so.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import groupby
 from pathlib import Path
 
@@ -71,6 +72,28 @@ def layouts(examples: Sequence[Example], packing: Packing, count: int) -> Iterat
         drawn = list(packed(examples, packing, packing.most * (count - i) // count))
         yield from (passage for passage in drawn if passage.text not in seen)
         seen.update(passage.text for passage in drawn)
+
+
+def has_documents(corpus: Corpus) -> bool:
+    """Whether the set says of some sentence what document it is of."""
+    return any(example.document for example in corpus.examples)
+
+
+def in_documents(corpus: Corpus) -> Corpus:
+    """The same sentences as whole documents, a sentence a line.
+
+    Args:
+        corpus: its sentences in order; one whose document it does not say stays alone.
+    """
+    return replace(corpus, examples=list(_documents(corpus.examples)))
+
+
+def _documents(examples: Iterable[Example]) -> Iterator[Example]:
+    for name, sentences in groupby(examples, key=lambda example: example.document):
+        if name:
+            yield reduce(lambda text, more: join(text, more, SEPARATORS["line"]), sentences)
+        else:
+            yield from sentences
 
 
 def write_passages(folder: Path, corpus: Corpus, split: str, passages: Iterable[Example]) -> int:

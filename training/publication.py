@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from inference import model_config
+from inference.json_file import read_object
 from training import gate
 from training.checkpoint import CONFIG_FILE, TOKENIZER_FILE, TrainingRecord
 from training.evaluation_report import EvaluationReport, rounded
@@ -153,6 +155,7 @@ def publish(
 def _manifest(candidate: Candidate) -> dict[str, Any]:
     """The manifest but for its files."""
     record = candidate.record
+    config = model_config.parse(read_object(candidate.checkpoint / CONFIG_FILE))
     return {
         "schema_version": _SCHEMA_VERSION,
         "name": candidate.name,
@@ -187,6 +190,7 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
             "steps": record.steps,
             "duration_s": record.duration_s,
         },
+        "passage_tokens": config.passage_tokens,
         "opset": OPSET,
         "largest_logit_difference": candidate.logit_difference,
         "quantization": {
@@ -206,6 +210,7 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
             for name, measured in candidate.quality.sets.items()
         },
         "f1_in_cases": rounded(candidate.quality.f1_in_cases),
+        "f1_in_documents": rounded(candidate.quality.f1_in_documents),
         "calibration": rounded(asdict(candidate.quality.calibration)),
         "fp32_mean_quality": rounded(asdict(candidate.float32_quality.mean)),
         "fp32_quality": {

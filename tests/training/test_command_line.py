@@ -31,7 +31,7 @@ def test_train_ends_in_a_version_that_the_service_loads(
     assert main(["speed", *place, "--seconds", "0.01", "--beside", str(model)]) == 0
     figures, page = tmp_path / "figures.json", tmp_path / "errors.html"
     wanted = ["--model", str(model), "--json", str(figures), "--report", str(page)]
-    assert main(["evaluate", *measured_on, *wanted, "--cases"]) == 0
+    assert main(["evaluate", *measured_on, *wanted, "--cases", "--documents"]) == 0
     measured = json.loads(figures.read_text("utf-8"))
     assert measured["sets"].keys() == {s.name for s in ENGLISH_SETS}
     assert "<summary>missed (" in page.read_text("utf-8")
@@ -51,7 +51,9 @@ def test_train_ends_in_a_version_that_the_service_loads(
     assert [(e.text, e.label) for e in found] == [("Angela Merkel", "PER"), ("Tim Cook", "PER")]
 
     manifest = json.loads(model.with_name("manifest.json").read_text("utf-8"))
-    assert manifest["f1_in_cases"] == measured["f1_in_cases"]
+    for in_other_form in ("f1_in_cases", "f1_in_documents"):
+        assert manifest[in_other_form] == measured[in_other_form]
+    assert manifest["f1_in_documents"].keys() == {"uner_en_ewt"}  # its ids name documents
     small, as_it_is = manifest["f1_in_cases"]["lower"], manifest["quality"]
     assert small["uner_en_ewt"] < as_it_is["uner_en_ewt"]["f1"]  # no such name was learned
     assert str(tmp_path) not in manifest["training"]["command"].replace(str(encoder), "")

@@ -8,8 +8,13 @@ from training.data import Corpus, Example, SourceSet, Span
 from training.evaluation import Findings
 from training.evaluation_report import EvaluationReport, as_json, as_text, evaluation_report
 
+MEASURED_IF_ASKED = ("f1_in_cases", "f1_in_documents")
 
-def report(f1_in_cases: Mapping[str, Mapping[str, float]] | None = None) -> EvaluationReport:
+
+def report(
+    f1_in_cases: Mapping[str, Mapping[str, float]] | None = None,
+    f1_in_documents: Mapping[str, float] | None = None,
+) -> EvaluationReport:
     """In one set two of three people are found; in the other nothing of one place."""
     people = Example("1", "x" * 9, tuple(Span(i, i + 1, "PER") for i in (0, 3, 6)))
     found = [Entity("x", "PER", i, i + 1, 0.75) for i in (0, 3)]
@@ -23,6 +28,7 @@ def report(f1_in_cases: Mapping[str, Mapping[str, float]] | None = None) -> Eval
             ),
         ],
         f1_in_cases,
+        f1_in_documents,
     )
 
 
@@ -46,7 +52,7 @@ def test_the_text_has_the_scores_and_the_thresholds() -> None:
 
 def test_the_json_holds_every_figure() -> None:
     content = json.loads(as_json(report()))
-    assert content.keys() == {"model", "sets", "mean", "calibration", "f1_in_cases"}
+    assert content.keys() == {"model", "sets", "mean", "calibration", *MEASURED_IF_ASKED}
     assert content["sets"]["a"]["types"]["PER"] == {
         "precision": 100.0,
         "recall": 66.6667,
@@ -65,4 +71,10 @@ def test_the_text_has_a_column_for_each_case_if_it_was_measured() -> None:
     assert ["F1", "of", "texts", "as", "it", "is", "lower", "upper"] in lines
     assert ["a", "80.00", "50.00", "60.00"] in lines
     assert ["mean", "of", "sets", "40.00", "30.00", "30.00"] in lines
+    assert "F1 of texts" not in as_text(report())
+
+
+def test_the_text_has_a_line_for_each_set_that_has_documents_if_they_were_measured() -> None:
+    lines = [line.split() for line in as_text(report(f1_in_documents={"a": 90.0})).splitlines()]
+    assert lines[-2:] == [["F1", "of", "texts", "sentences", "documents"], ["a", "80.00", "90.00"]]
     assert "F1 of texts" not in as_text(report())

@@ -92,6 +92,23 @@ def test_it_has_a_table_of_other_cases_where_they_were_measured(manifest: dict[s
         assert line in card.splitlines()
 
 
+def test_it_has_a_table_of_documents_where_they_were_measured(manifest: dict[str, Any]) -> None:
+    assert "documents" not in model_card(manifest)
+    card = model_card(manifest | {"f1_in_documents": {"uner_en_ewt": 79.5}})
+    for line in (
+        "    python -m training evaluate --data DIR --model models/ner-en/3/model.onnx --documents",
+        "| uner_en_ewt | 77.0 | 79.5 |",
+    ):
+        assert line in card.splitlines()
+
+
+def test_it_says_how_a_long_text_is_read_where_that_is_in_passages(
+    manifest: dict[str, Any],
+) -> None:
+    assert "windows" not in model_card(manifest | {"passage_tokens": 0})
+    assert "windows of 256 tokens" in model_card(manifest | {"passage_tokens": 256})
+
+
 def test_it_says_of_what_the_model_was_made(manifest: dict[str, Any]) -> None:
     plain = model_card(manifest)
     assert "It began with" not in plain

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from training.__main__ import main
-from training.data import ENTITY_TYPES, Example, Span
+from training.data import ENTITY_TYPES, Corpus, Example, SourceSet, Span
 from training.data_folder import find_sets, read_corpus
-from training.passages import Packing, layouts, packed
+from training.passages import Packing, has_documents, in_documents, layouts, packed
 
 DOCUMENTS = ("a b", "c", "d e f", "g", "h i"), ("j", "k l m n o")
 
@@ -50,6 +50,16 @@ def test_what_stands_twice_in_a_set_is_kept_twice() -> None:
 
 def test_no_sentences_are_no_passages() -> None:
     assert list(packed([], Packing(words, 4))) == []
+
+
+def test_a_whole_document_has_a_sentence_a_line_and_what_is_of_none_stays_alone() -> None:
+    alone = [Example(text, text, (Span(0, 1, "PER"),)) for text in ("p", "q")]
+    source = SourceSet("a", "", "")
+    found = in_documents(Corpus(source, "", [*sentences(), *alone])).examples
+    assert [d.text for d in found] == ["a b\nc\nd e f\ng\nh i", "j\nk l m n o", "p", "q"]
+    assert [[d.text[s.start : s.end] for s in d.spans] for d in found][:2] == [[*"acdgh"], [*"jk"]]
+    assert has_documents(Corpus(source, "", [*alone, *sentences()]))
+    assert not has_documents(Corpus(source, "", alone))
 
 
 def test_the_command_joins_train_and_dev(
