@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from inference.core import Aggregation, Entity, TokenizedText
 from inference.errors import ModelInvalid
+from inference.label_consistency import consistent
 from inference.label_scheme import OUTSIDE, read_tags, transitions
 
 # Marks that belong to the character before them: an entity ends after them, not between.
 _MARK_CATEGORIES = frozenset({"Mn", "Mc", "Me"})
 
-# Whose entities are made of words: what a model's least score is found for.
+# Whose entities are made of words: what a model's least score and consistency are found for.
 _OF_WORDS = frozenset({Aggregation.FIRST, Aggregation.AVERAGE, Aggregation.MAX})
 
 _IMPOSSIBLE = -1e9  # a score; finite, as all but a forbidden step are
@@ -38,19 +39,26 @@ class Decoder:
     Args:
         labels: the model's labels by id: "O" and labels of one of the schemes of `label_scheme`.
         min_score: least score of an entity of words where a caller asks for none, in [0, 1].
+        label_consistency: how far the occurrences of a word in a text speak for each other, in
+            [0, 1] (`label_consistency`).
 
     Raises:
         ModelInvalid: the labels have no "O" or hold a label twice.
     """
 
-    def __init__(self, labels: Sequence[str], min_score: float = 0.0) -> None:
+    def __init__(
+        self, labels: Sequence[str], min_score: float = 0.0, label_consistency: float = 0.0
+    ) -> None:
         if OUTSIDE not in labels or len(set(labels)) != len(labels):
             raise ModelInvalid('config.json: id2label must hold "O" and no label twice')
         self.labels = tuple(labels)
         self.min_score = min_score
+        self.label_consistency = label_consistency
         self._outside = self.labels.index(OUTSIDE)
         self._tags = read_tags(labels)
         self._types = {label: tag.label for label, tag in zip(labels, self._tags, strict=True)}
+        numbers = {label: i for i, label in enumerate(dict.fromkeys(self._types.values()))}
+        self._type_numbers = np.array([numbers[self._types[label]] for label in labels])
         self.entity_types = tuple(dict.fromkeys(t.label for t in self._tags if t.label != OUTSIDE))
         allowed, may_start = transitions(self._tags)
         self._allowed: list[list[bool]] = allowed.tolist()
@@ -104,6 +112,15 @@ class Decoder:
         if aggregation is Aggregation.NONE:
             return self._tokens(tokenized, tokens)
         units = _units(tokenized, tokens, aggregation)
+        if self.label_consistency and aggregation in _OF_WORDS:
+            units = units._replace(
+                scores=consistent(
+                    units.scores,
+                    units.texts(tokenized),
+                    self._type_numbers,
+                    self.label_consistency,
+                )
+            )
         lines = units.lines(tokenized)
         path = self._path(units, lines)
         if lines:
@@ -185,6 +202,12 @@ class _Units(NamedTuple):
     # float32 [units, labels]: logarithms of probabilities, up to a constant of each unit
     scores: NDArray[np.float32]
     starts: Sequence[int]  # first token of each unit
+
+    def texts(self, tokenized: TokenizedText) -> list[str]:
+        """The characters of each unit, with the space before it where a tokenizer counts that."""
+        spans, text = tokenized.spans, tokenized.text
+        borders = pairwise([*self.starts, len(spans)])
+        return [text[spans[first][0] : spans[after - 1][1]] for first, after in borders]
 
     def lines(self, tokenized: TokenizedText) -> frozenset[int]:
         """The units before which an entity ends, for a line begins anew there."""

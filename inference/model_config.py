@@ -2,7 +2,8 @@
 
 Source: the configuration classes of Hugging Face's transformers; a token classifier writes its
 labels as `id2label` and its positions as `max_position_embeddings`. `joined_words`,
-`passage_tokens` and `min_score` are our own, and missing in what others export.
+`passage_tokens`, `min_score` and `label_consistency` are our own, and missing in what others
+export.
 """
 
 from collections.abc import Mapping
@@ -39,6 +40,8 @@ class ModelConfig:
     # as fit; 0: a window is a sentence, and how long it may be the service says.
     passage_tokens: int
     min_score: float  # of an entity, in [0, 1], where a caller asks for none
+    # How far the occurrences of a word in a text speak for each other, in [0, 1]; 0: not at all.
+    label_consistency: float
 
 
 def parse(content: Mapping[str, Any]) -> ModelConfig:
@@ -56,7 +59,8 @@ def parse(content: Mapping[str, Any]) -> ModelConfig:
         max_tokens,
         _joined_words(content),
         _passage_tokens(content, max_tokens),
-        _min_score(content),
+        _share(content, "min_score"),
+        _share(content, "label_consistency"),
     )
 
 
@@ -90,11 +94,11 @@ def _passage_tokens(content: Mapping[str, Any], max_tokens: int) -> int:
     return tokens
 
 
-def _min_score(content: Mapping[str, Any]) -> float:
-    score = content.get("min_score", 0.0)
-    if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
-        raise ModelInvalid(f"{FILE_NAME}: min_score must be a number from 0 to 1")
-    return float(score)
+def _share(content: Mapping[str, Any], field: str) -> float:
+    share = content.get(field, 0.0)
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+        raise ModelInvalid(f"{FILE_NAME}: {field} must be a number from 0 to 1")
+    return float(share)
 
 
 def _max_tokens(content: Mapping[str, Any]) -> int:

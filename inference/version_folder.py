@@ -95,7 +95,7 @@ def load(folder: Path, rules: LoadRules) -> Model:
         raise ModelInvalid(f"{_TOKENIZER}: larger than {_MAX_TOKENIZER_BYTES} bytes")
     onnx = onnx_file.find(listing)
     onnx_file.check(folder, onnx, listing)
-    decoder = Decoder(config.labels, config.min_score)
+    decoder = Decoder(config.labels, config.min_score, config.label_consistency)
     tokenizer = _tokenizer(folder / _TOKENIZER, rules.window_tokens, config)
     session = Session.load(folder / onnx, rules.threads, len(config.labels))
     model = Model(folder.parent.name, folder.name, tokenizer, session, decoder)

@@ -75,6 +75,7 @@ class TrainingRecord:
     temperature: float = 1.0  # that the logits are divided by, inside the classifier
     outside_shift: float = 0.0  # that was added to the logit of O before
     min_score: float | None = None  # of entities that are returned; None: none was looked for
+    label_consistency: float = 0.0  # of the occurrences of a word in a text
     begun_with: str = ""  # the command that trained what it began with, if not an encoder
     begun_with_sha256: str = ""  # of the weights of that
     averaged: tuple[
@@ -281,9 +282,10 @@ def _write_record(folder: Path, new: Path, record: TrainingRecord) -> None:
     content = json.dumps(asdict(record), indent=2) + "\n"
     (new / _RECORD_FILE).write_text(content, "utf-8")
     config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
-    config.pop("min_score", None)
-    if record.min_score:
-        config["min_score"] = record.min_score
+    for field in ("min_score", "label_consistency"):
+        config.pop(field, None)
+        if found := getattr(record, field):
+            config[field] = found
     (new / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
 
 

@@ -271,6 +271,11 @@ def _temperature(training: Mapping[str, Any]) -> str:
             f" Where a caller asks for no\n`min_score`, entities that score"
             f" {training['min_score']:g} at least are returned, which was found there as well."
         )
+    if training.get("label_consistency"):
+        text += (
+            "\nThe occurrences of a word in a text speak for each other by"
+            f" {training['label_consistency']:g}, found on whole\ndocuments of these splits."
+        )
     return text
 
 

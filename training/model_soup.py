@@ -114,4 +114,5 @@ def _record(records: Sequence[TrainingRecord]) -> TrainingRecord:
         temperature=1.0,
         outside_shift=0.0,
         min_score=None,
+        label_consistency=0.0,
     )

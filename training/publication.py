@@ -184,6 +184,7 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
             "temperature": record.temperature,
             "outside_shift": record.outside_shift,
             "min_score": record.min_score,
+            "label_consistency": record.label_consistency,
             "restored_from": record.restored_from,
             "precision": record.precision,
             "device": record.device,

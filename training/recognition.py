@@ -127,7 +127,7 @@ def load_recognizer(model: Path, window_tokens: int, threads: int) -> Recognizer
             passage_tokens=config.passage_tokens,
         ),
         Session.load(model, threads, len(config.labels)),
-        Decoder(config.labels, config.min_score),
+        Decoder(config.labels, config.min_score, config.label_consistency),
     )
 
 

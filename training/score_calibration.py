@@ -1,4 +1,4 @@
-"""Three numbers that are found on dev. Two are folded into the classifier; they cost nothing.
+"""Four numbers that are found on dev. Two are folded into the classifier; they cost nothing.
 
 The shift of O is added to its logit, so that F1 is higher: what a network finds at its ease is the
 likeliest label of each token, and the balance of missed and made-up entities that comes of it is
@@ -10,6 +10,9 @@ training sentences several times is surer than it is right. It moves no label.
 The least score of an entity that is worth its place in an answer stands in `config.json`, and holds
 where a caller asks for none (`inference.decoding`). What is right with a probability of less than
 half the F1 lowers it.
+
+The label consistency stands there too: how far the occurrences of a word in a text speak for each
+other (`inference.label_consistency`). Whole documents tell it, of the sets that have them.
 
 Sources: Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks (2017); Lipton,
 Elkan and Narayanaswamy, Optimal Thresholding of Classifiers to Maximize F1 Measure (2014).
@@ -40,6 +43,7 @@ from training.checkpoint import (
 from training.data import LABELS, Corpus
 from training.evaluation import evaluate, find
 from training.network import TorchScorer
+from training.passages import has_documents, in_documents
 from training.reading import serving_tokenizer
 from training.recognition import Recognizer, Scorer
 
@@ -53,6 +57,8 @@ _SHIFTS = (0.0, 0.25, -0.25, 0.5, -0.5, 0.75, -0.75, 1.0, -1.0)
 # Least first. From half on entities are right more often than not, and a caller who would rather
 # miss them says so.
 _MIN_SCORES = (0.0, 0.3, 0.35, 0.4, 0.45, 0.5)
+# Beyond, one occurrence would have no say over itself.
+_CONSISTENCIES = (0.0, 0.25, 0.5, 0.75)
 # What chance makes of the mean F1 of some sets. On text unlike dev, as in small letters, a network
 # is less sure, and a shift costs more than on dev.
 _AS_GOOD_F1 = 0.2
@@ -67,10 +73,12 @@ class Calibration:
     outside_shift: float
     temperature: float
     min_score: float = 0.0
+    label_consistency: float = 0.0
 
     def __str__(self) -> str:
         logits = f"shift of O {self.outside_shift:g}, temperature {self.temperature:g}"
-        return f"{logits} of the scores, least score {self.min_score:g}"
+        entities = f"least score {self.min_score:g}, consistency {self.label_consistency:g}"
+        return f"{logits} of the scores, {entities}"
 
 
 _NONE = Calibration(0.0, 1.0)
@@ -118,8 +126,13 @@ def calibrate(folder: Path, corpora: Sequence[Corpus], shift: float | None = Non
         CheckpointInvalid: the folder is not a checkpoint.
     """
     record = load_record(folder)
-    present = Calibration(record.outside_shift, record.temperature, record.min_score or 0.0)
-    calibrated = shift is None and replace(present, min_score=0.0) != _NONE
+    present = Calibration(
+        record.outside_shift,
+        record.temperature,
+        record.min_score or 0.0,
+        record.label_consistency,
+    )
+    calibrated = shift is None and (present.outside_shift, present.temperature) != (0.0, 1.0)
     if not corpora or (calibrated and record.min_score is not None):
         return present
     network = load_cased(folder)
@@ -159,8 +172,9 @@ def uncalibrated(state: Mapping[str, Tensor], record: TrainingRecord) -> dict[st
 def best_calibration(
     recognizer: Recognizer, corpora: Sequence[Corpus], shift: float | None = None
 ) -> Calibration:
-    """The least shift as good as the best, the temperature that makes its scores likeliest, and the
-    least score of an entity with which they are as good as with the best.
+    """The least shift as good as the best, the temperature that makes its scores likeliest, the
+    best label consistency, and the least score of an entity with which they are as good as with
+    the best.
 
     The best has the highest mean F1; as good is what differs by less than chance does.
 
@@ -170,16 +184,42 @@ def best_calibration(
         shift: of O, in place of that one.
 
     Returns:
-        A shift in [-1, 1] unless it was given, a temperature in [0.5, 8], to three digits, and a
-        score in [0, 0.5]; 0, 1 and 0 where nothing is found.
+        A shift in [-1, 1] unless it was given, a temperature in [0.5, 8], to three digits, a
+        consistency in [0, 0.75], 0 where no set has documents, and a score in [0, 0.5]; 0, 1, 0
+        and 0 where nothing is found.
     """
-    adjusted = Adjusted(recognizer.scorer)
+    scorer = recognizer.scorer
+    adjusted = Adjusted(scorer)
     recognizer = replace(recognizer, scorer=adjusted)
     if shift is None:
         shift = _least_shift(recognizer, adjusted, corpora)
     found = Calibration(shift, _likeliest_temperature(recognizer, adjusted, corpora, shift))
+    documents = [in_documents(corpus) for corpus in corpora if has_documents(corpus)]
+    if documents:
+        consistency = _best_consistency(replace(recognizer, scorer=scorer), documents, found)
+        found = replace(found, label_consistency=consistency)
     adjusted.begin(found)
+    recognizer = replace(recognizer, decoder=_consistent(recognizer.decoder, found))
     return replace(found, min_score=least_min_score(recognizer, corpora))
+
+
+def _best_consistency(
+    recognizer: Recognizer, documents: Sequence[Corpus], calibration: Calibration
+) -> float:
+    adjusted = Adjusted(recognizer.scorer)
+
+    def mean_f1(consistency: float) -> float:
+        found = replace(calibration, label_consistency=consistency)
+        adjusted.begin(found)
+        decoder = _consistent(recognizer.decoder, found)
+        reader = replace(recognizer, scorer=adjusted, decoder=decoder)
+        return fmean(evaluate(reader, corpus).f1 for corpus in documents)
+
+    return max(_CONSISTENCIES, key=mean_f1)
+
+
+def _consistent(decoder: Decoder, calibration: Calibration) -> Decoder:
+    return Decoder(decoder.labels, label_consistency=calibration.label_consistency)
 
 
 def _least_shift(recognizer: Recognizer, adjusted: Adjusted, corpora: Sequence[Corpus]) -> float:

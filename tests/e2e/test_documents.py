@@ -63,7 +63,8 @@ def sentence_reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.
     shutil.copytree(shipped.FOLDER, version)
     (version / "manifest.json").unlink()  # it holds the hash of the configuration that ships
     config = json.loads((version / "config.json").read_text())
-    (version / "config.json").write_text(json.dumps(config | {"passage_tokens": 0}))
+    alone = {"passage_tokens": 0, "label_consistency": 0}
+    (version / "config.json").write_text(json.dumps(config | alone))
     settings = {"INFERENCE_MODELS_DIR": str(folder / "models"), "INFERENCE_MAX_WAIT_MS": "0"}
     with (
         serving(folder, **settings) as process,

@@ -255,3 +255,26 @@ def test_a_model_says_which_of_its_entities_of_words_are_returned(aggregation: A
     ):
         found = decoder.decode(text, [logits[0]], aggregation, min_score)
         assert [entity.text for entity in found] == expected
+
+
+@pytest.mark.parametrize("aggregation", [*Aggregation])
+def test_a_model_says_that_the_occurrences_of_a_word_speak_for_each_other(
+    aggregation: Aggregation,
+) -> None:
+    """Of words alone: Hugging Face's answers of tokens are those of its pipeline."""
+    text = words_of("Rome is old and Rome is new")
+    unsure, nothing = {"O": 20.0, "B-LOC": 19.7}, {"O": 20.0}
+    logits = logits_of({"B-LOC": 20.0}, *[nothing] * 3, unsure, *[nothing] * 2)
+    decoder = Decoder(LABELS, label_consistency=0.75)
+    assert len(DECODER.decode(text, logits, aggregation)) == 1
+    of_words = aggregation not in (Aggregation.SIMPLE, Aggregation.NONE)
+    assert len(decoder.decode(text, logits, aggregation)) == (2 if of_words else 1)
+
+
+def test_words_are_compared_as_they_are_written_with_no_space_before_them() -> None:
+    """Sentencepiece counts it to the word."""
+    text = tokenized("Rome or\nRo me", [(0, 4), (4, 7), (7, 10), (10, 13)], [0, 1, 2, 3])
+    text = replace(text, text="Rome or Rome.", spans=[(0, 4), (4, 7), (7, 12), (12, 13)])
+    logits = logits_of({"B-LOC": 20.0}, {"O": 20.0}, {"O": 20.0, "B-LOC": 19.7}, {"O": 20.0})
+    decoder = Decoder(LABELS, label_consistency=0.75)
+    assert found(decoder.decode(text, logits)) == [("LOC", "Rome"), ("LOC", "Rome")]

@@ -148,11 +148,12 @@ def test_the_file_name_of_an_optimum_export_is_found(repository_folder: Path) ->
                 {
                     "id2label": dict(enumerate(LABELS)),
                     "max_position_embeddings": 512,
-                    "min_score": score,
+                    field: share,
                 },
-                "config.json: min_score must be a number from 0 to 1",
+                f"config.json: {field} must be a number from 0 to 1",
             )
-            for score in (1.5, -0.1, True, "0.4", None, float("nan"))
+            for field in ("min_score", "label_consistency")
+            for share in (1.5, -0.1, True, "0.4", None, float("nan"))
         ),
     ],
 )
@@ -170,6 +171,16 @@ def test_a_configuration_may_say_what_score_is_returned(repository_folder: Path)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"min_score": 0.4}))
     assert load(repository_folder).get("tiny", "").decoder.min_score == 0.4
+
+
+def test_a_configuration_may_say_how_far_occurrences_speak_for_each_other(
+    repository_folder: Path,
+) -> None:
+    assert load(repository_folder).get("tiny", "").decoder.label_consistency == 0.0
+    folder = write_version(repository_folder / "tiny" / "2")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"label_consistency": 0.75}))
+    assert load(repository_folder).get("tiny", "").decoder.label_consistency == 0.75
 
 
 def test_a_configuration_may_say_that_a_sign_within_ends_no_word(repository_folder: Path) -> None:

@@ -234,3 +234,35 @@ def test_a_shift_is_a_number(word: str, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main(["calibrate", "--data", ".", "--shift", word])
     assert "argument --shift" in capsys.readouterr().err
+
+
+class SureOfTheFirst:
+    """Says of the first "york" of each text that it is a person, and is not sure of the others."""
+
+    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        logits = np.full((*ids.shape, len(LABELS)), -50, np.float32)
+        logits[..., LABELS.index("O")] = 0.0
+        logits[..., LABELS.index("B-PER")] = np.where(ids == ids[0, 1], -0.1, -50)
+        logits[:, 1, LABELS.index("B-PER")] = 10.0
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("document", "right", "expected"), [("a", 4, True), ("a", 2, False), ("", 4, False)]
+)
+def test_the_consistency_is_what_whole_documents_are_best_with(
+    tokenizer: Tokenizer, document: str, right: int, expected: bool
+) -> None:
+    """None where no set says what a document is, or where the first speaks for no other."""
+    network = Recognizer(ServingTokenizer(tokenizer, 64), SureOfTheFirst(), Decoder(LABELS))
+    sentences = [
+        Example(
+            str(i),
+            "York apple York",
+            tuple(Span(s, s + 4, "PER") for s in (0, 11)[: right // 2]),
+            document=document,
+        )
+        for i in range(2)
+    ]
+    found = best_calibration(network, [Corpus(_SOURCE, "", sentences)], shift=0.0)
+    assert (found.label_consistency > 0) == expected
