@@ -88,7 +88,7 @@ class CeilingMeter:
 
     @property
     def model(self) -> str:
-        """The model that is measured and its version, as `ner-en/11`."""
+        """The model that is measured and its version, as `ner-en/12`."""
         return next(iter(self._models.values())).name
 
     def search(self, share: float) -> None:

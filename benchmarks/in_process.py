@@ -85,7 +85,7 @@ class InProcess:
 
     @property
     def name(self) -> str:
-        """The model and its version, as `ner-en/11`."""
+        """The model and its version, as `ner-en/12`."""
         return f"{self._model.name}/{self._model.version}"
 
     def run(self, texts: Sequence[str], batching: Batching) -> Speed:

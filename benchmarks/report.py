@@ -46,7 +46,7 @@ class Report:
     """A whole benchmark."""
 
     machine: dict[str, Any]
-    model: str  # and its version, as `ner-en/11`
+    model: str  # and its version, as `ner-en/12`
     seed: int
     ceilings: dict[str, Ceiling]  # by corpus
     alone: Alone

@@ -6,13 +6,13 @@ from typing import Final
 from gateway.errors import Reason
 
 MODEL: Final = "ner-en"
-VERSION: Final = "11"
+VERSION: Final = "12"
 TEXT: Final = "Angela Merkel met Tim Cook of Apple in Seoul."
 ENTITIES: Final = [
-    {"text": "Angela Merkel", "label": "PER", "start": 0, "end": 13, "score": 0.952881},
-    {"text": "Tim Cook", "label": "PER", "start": 18, "end": 26, "score": 0.946191},
-    {"text": "Apple", "label": "ORG", "start": 30, "end": 35, "score": 0.694992},
-    {"text": "Seoul", "label": "LOC", "start": 39, "end": 44, "score": 0.929604},
+    {"text": "Angela Merkel", "label": "PER", "start": 0, "end": 13, "score": 0.952016},
+    {"text": "Tim Cook", "label": "PER", "start": 18, "end": 26, "score": 0.945881},
+    {"text": "Apple", "label": "ORG", "start": 30, "end": 35, "score": 0.635647},
+    {"text": "Seoul", "label": "LOC", "start": 39, "end": 44, "score": 0.930117},
 ]
 EMPTY_TEXT: Final = {
     "reason": Reason.TEXT_EMPTY,

@@ -22,14 +22,14 @@ _TEXT: Final = "My name is Sarah Jessica Parker but you can call me Jessica"
 _GROUPS: Final = [
     {
         "entity_group": "PER",
-        "score": 0.9420648217201233,
+        "score": 0.944078266620636,
         "word": "Sarah Jessica Parker",
         "start": 11,
         "end": 31,
     },
     {
         "entity_group": "PER",
-        "score": 0.9391616582870483,
+        "score": 0.9403552412986755,
         "word": "Jessica",
         "start": 52,
         "end": 59,
@@ -39,7 +39,7 @@ _CITY: Final = "She lives in Paris."
 _TOKEN: Final = {
     "entity": "B-LOC",
     "index": 4,
-    "score": 0.9273571968078613,
+    "score": 0.9271422624588013,
     "word": "Paris",
     "start": 13,
     "end": 18,
