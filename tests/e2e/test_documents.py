@@ -18,10 +18,11 @@ from tests.e2e.stack import WAIT_S, serving
 pytestmark = pytest.mark.timeout(120)
 
 _WORDS = 5_000
-# The model reads a sentence with its neighbours, and now and then decides otherwise; measured: F1
-# of 0.97 between the two, 0.96 where no sentence ends. One of the 850 entities lost at each edge of
-# the some 30 windows would bring either below 0.94.
-_AGREEMENT = 0.94
+# The model reads a sentence with its neighbours and with what the text says of its names elsewhere,
+# and now and then decides otherwise; measured: F1 of 0.964 between the two, 0.951 where no sentence
+# ends. One of the 850 entities lost at each edge of the some 30 windows takes 0.018 from either.
+_AGREEMENT = 0.95
+_AGREEMENT_WITHOUT_SENTENCES = 0.94
 # A tenth of the document holds some 85 entities; measured: 0.93 and more. Chance alone does not
 # bring it below 0.8; the loss of a window, with some 28 entities, does.
 _AGREEMENT_OF_A_TENTH = 0.8
@@ -90,7 +91,7 @@ def test_a_document_read_by_passages_loses_no_part(
 ) -> None:
     """The sentences are strangers to each other: what stands beside them tells nothing."""
     text, expected = document(alone, separator, full_stops=True)
-    check_agreement(entities(http, text), text, expected)
+    check_agreement(entities(http, text), text, expected, _AGREEMENT)
 
 
 def test_a_document_without_sentences_loses_nothing_at_the_edges_of_its_windows(
@@ -98,15 +99,15 @@ def test_a_document_without_sentences_loses_nothing_at_the_edges_of_its_windows(
 ) -> None:
     """With semicolons no sentence ends: the windows cannot be sentences and must overlap."""
     text, expected = document(alone, "; ", full_stops=False)
-    check_agreement(entities(http, text), text, expected)
+    check_agreement(entities(http, text), text, expected, _AGREEMENT_WITHOUT_SENTENCES)
 
 
-def check_agreement(got: list[Found], text: str, expected: set[Found]) -> None:
+def check_agreement(got: list[Found], text: str, expected: set[Found], least: float) -> None:
     """Whether a document's entities are about those of its sentences, in each of its parts."""
     assert got == sorted(got)
     assert all(before.end <= after.start for before, after in pairwise(got))
     assert all(text[entity.start : entity.end] == entity.text for entity in got)
-    assert agreement(expected, set(got)) >= _AGREEMENT
+    assert agreement(expected, set(got)) >= least
     tenth = len(text) / 10
     for part in range(10):
         of_part = [
