@@ -4,7 +4,9 @@ The labels of a text are its best legal path in the model's scheme (`label_schem
 the best label of each word is legal already, and the search is not run.
 
 Most words are in no entity. So only the best label of each word is found for all of them at once;
-lists walk on from there, and probabilities are computed for the words of entities alone.
+lists walk on from there, and probabilities are computed for the words of entities alone. Before
+that, if the model says so, what a text says of a word in one place counts in the others
+(`label_consistency`).
 
 Source: word aggregation as in Hugging Face's `TokenClassificationPipeline`; the search is
 Viterbi's (1967), with transitions that are either free or forbidden.
@@ -58,7 +60,9 @@ class Decoder:
         self._tags = read_tags(labels)
         self._types = {label: tag.label for label, tag in zip(labels, self._tags, strict=True)}
         numbers = {label: i for i, label in enumerate(dict.fromkeys(self._types.values()))}
-        self._type_numbers = np.array([numbers[self._types[label]] for label in labels])
+        # float32 [labels, types]: 1 where a label is of a type.
+        self._membership = np.zeros((len(labels), len(numbers)), np.float32)
+        self._membership[range(len(labels)), [numbers[self._types[label]] for label in labels]] = 1
         self.entity_types = tuple(dict.fromkeys(t.label for t in self._tags if t.label != OUTSIDE))
         allowed, may_start = transitions(self._tags)
         self._allowed: list[list[bool]] = allowed.tolist()
@@ -117,7 +121,7 @@ class Decoder:
                 scores=consistent(
                     units.scores,
                     units.texts(tokenized),
-                    self._type_numbers,
+                    self._membership,
                     self.label_consistency,
                 )
             )

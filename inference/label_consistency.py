@@ -21,23 +21,25 @@ from numpy.typing import NDArray
 
 # A single capital is an initial, a pronoun, the letter of a list.
 _LEAST_CHARS = 2
-# Below it one occurrence is as good as sure, and must not outvote all others.
+# Below it an occurrence is as good as sure, and is moved no further.
 _LEAST_PROBABILITY = 1e-4
 
 
 def consistent(
-    scores: NDArray[np.float32], words: Sequence[str], types: NDArray[np.intp], weight: float
+    scores: NDArray[np.float32], words: Sequence[str], types: NDArray[np.float32], weight: float
 ) -> NDArray[np.float32]:
-    """Moves the labels of words that a text repeats towards each other.
+    """Moves words that a text repeats towards the types that their occurrences are surest of.
 
     Of n occurrences each goes `weight` * (1 - 1/n) of the way, in logarithms, from the probability
     that it has for a type to the mean of all: the more there are, the surer is the mean. That is of
-    squares, as if each probability counted as much as it is high, brought to a sum of 1.
+    squares, as if each probability counted as much as it is high, brought to a sum of 1: where all
+    say the same and none is sure, they become surer of it.
 
     Args:
         scores: float32 [words, labels], logarithms of probabilities, up to a constant of each word.
         words: the text of each; white space around it does not count.
-        types: int [labels], the type of each label, numbered from 0; "no name" is one of them.
+        types: float32 [labels, types], 1 where a label is of a type, else 0; each is of one, and
+            "no name" is one of them.
         weight: in [0, 1].
 
     Returns:
@@ -51,13 +53,13 @@ def consistent(
     firsts = np.cumsum(sizes) - sizes
     probabilities = np.exp(scores[places] - scores[places].max(axis=1, keepdims=True))
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    of_type = probabilities @ (types[:, None] == np.arange(types.max() + 1)).astype(np.float32)
+    of_type = probabilities @ types
     means = np.add.reduceat(of_type**2, firsts)
     means /= means.sum(axis=1, keepdims=True)
     way = np.repeat(_logarithms(means), sizes, axis=0) - _logarithms(of_type)
     way *= np.repeat(weight * (1 - 1 / sizes), sizes)[:, None]
     moved = scores.copy()
-    moved[places] += way[:, types].astype(np.float32)
+    moved[places] += way.astype(np.float32) @ types.T
     return moved
 
 

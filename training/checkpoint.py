@@ -75,7 +75,8 @@ class TrainingRecord:
     temperature: float = 1.0  # that the logits are divided by, inside the classifier
     outside_shift: float = 0.0  # that was added to the logit of O before
     min_score: float | None = None  # of entities that are returned; None: none was looked for
-    label_consistency: float = 0.0  # of the occurrences of a word in a text
+    # Of the occurrences of a word in a text; None: none was looked for.
+    label_consistency: float | None = None
     begun_with: str = ""  # the command that trained what it began with, if not an encoder
     begun_with_sha256: str = ""  # of the weights of that
     averaged: tuple[

@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         "restore", parents=[run], help="published version to checkpoint, if its own has gone"
     )
     restored.add_argument("--from", dest="version", type=Path, required=True, metavar="FOLDER")
-    averaged = add("average", parents=[run], help="mean of checkpoints that began alike")
+    averaged = add("average", parents=[run], help="mean of checkpoints")
     averaged.add_argument("checkpoints", type=Path, nargs="+", metavar="RUN")
     averaged.add_argument(
         "--begun-apart",
@@ -67,9 +67,7 @@ def parser() -> argparse.ArgumentParser:
         help="take also runs that did not begin with the same trained weights, as those of several"
         " stages: measure what comes of it",
     )
-    _add_calibrate(
-        add("calibrate", parents=place, help="find its shift of O and temperature, once")
-    )
+    _add_calibrate(add("calibrate", parents=place, help="find what dev tells of its scores, once"))
     add("export", parents=place, help="checkpoint to float32 ONNX, compared with it")
     add("quantize", parents=[*place, quantized], help="float32 ONNX to int8 ONNX")
     _add_evaluate(

@@ -1,4 +1,4 @@
-"""Model soup: the mean of the weights of runs that began alike.
+"""Model soup: the mean of the weights of runs.
 
 Runs that begin with the same trained weights and differ in their seeds or settings end near enough
 to each other that the mean of their weights is a model too, often a better one than each, and as
@@ -33,7 +33,7 @@ from training.score_calibration import uncalibrated
 def average(folders: Sequence[Path], target: Path, *, begun_apart: bool = False) -> None:
     """Writes the checkpoint whose weights are the mean of others'.
 
-    Scores are to be calibrated anew.
+    Scores are to be calibrated anew. Configuration and words are those of the first.
 
     Args:
         folders: of at least two checkpoints.
@@ -60,7 +60,7 @@ def average(folders: Sequence[Path], target: Path, *, begun_apart: bool = False)
     ]
     network = networks[0]
     network.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})
-    save(target, network, load_tokenizer(folders[0]), _record(records))
+    save(target, network, load_tokenizer(folders[0]), _record(records, begun_apart))
 
 
 def _check_encoders(folders: Sequence[Path], records: Sequence[TrainingRecord]) -> None:
@@ -95,7 +95,7 @@ def _mean(weights: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(weights)).mean(0) if weights[0].is_floating_point() else weights[0]
 
 
-def _record(records: Sequence[TrainingRecord]) -> TrainingRecord:
+def _record(records: Sequence[TrainingRecord], begun_apart: bool) -> TrainingRecord:
     """The first run's, with what the others add."""
     # A set of which runs read unlike files is named once for each file.
     data = {(entry.set, entry.sha256): entry for record in records for entry in record.data}
@@ -105,14 +105,17 @@ def _record(records: Sequence[TrainingRecord]) -> TrainingRecord:
         command for record in records for command in record.averaged or (record.command,)
     )
     runs = " ".join(f"RUN{i}" for i in range(1, len(records) + 1))
+    begun_with, begun_with_sha256 = ("", "") if begun_apart else _beginning(records[0])
     return replace(
         records[0],
-        command=f"python -m training average {runs} --run RUN",
+        command=f"python -m training average {runs} --run RUN" + " --begun-apart" * begun_apart,
+        begun_with=begun_with,
+        begun_with_sha256=begun_with_sha256,
         averaged=tuple(averaged),
         data=tuple(data.values()),
         teachers=tuple(teachers),
         temperature=1.0,
         outside_shift=0.0,
         min_score=None,
-        label_consistency=0.0,
+        label_consistency=None,
     )

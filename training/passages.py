@@ -8,7 +8,6 @@ or from a teacher that has read them so.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from itertools import groupby
 from pathlib import Path
 
@@ -91,9 +90,16 @@ def in_documents(corpus: Corpus) -> Corpus:
 def _documents(examples: Iterable[Example]) -> Iterator[Example]:
     for name, sentences in groupby(examples, key=lambda example: example.document):
         if name:
-            yield reduce(lambda text, more: join(text, more, SEPARATORS["line"]), sentences)
+            yield _joined([*sentences])
         else:
             yield from sentences
+
+
+def _joined(sentences: Sequence[Example]) -> Example:
+    if len(sentences) == 1:
+        return sentences[0]
+    half = len(sentences) // 2  # one by one, a long document would be copied for each sentence
+    return join(_joined(sentences[:half]), _joined(sentences[half:]), SEPARATORS["line"])
 
 
 def write_passages(folder: Path, corpus: Corpus, split: str, passages: Iterable[Example]) -> int:

@@ -57,7 +57,7 @@ _SHIFTS = (0.0, 0.25, -0.25, 0.5, -0.5, 0.75, -0.75, 1.0, -1.0)
 # Least first. From half on entities are right more often than not, and a caller who would rather
 # miss them says so.
 _MIN_SCORES = (0.0, 0.3, 0.35, 0.4, 0.45, 0.5)
-# Beyond, one occurrence would have no say over itself.
+# Least first. With 1 documents are read worse than without (ADR 38).
 _CONSISTENCIES = (0.0, 0.25, 0.5, 0.75)
 # What chance makes of the mean F1 of some sets. On text unlike dev, as in small letters, a network
 # is less sure, and a shift costs more than on dev.
@@ -130,10 +130,11 @@ def calibrate(folder: Path, corpora: Sequence[Corpus], shift: float | None = Non
         record.outside_shift,
         record.temperature,
         record.min_score or 0.0,
-        record.label_consistency,
+        record.label_consistency or 0.0,
     )
     calibrated = shift is None and (present.outside_shift, present.temperature) != (0.0, 1.0)
-    if not corpora or (calibrated and record.min_score is not None):
+    is_whole = record.min_score is not None and record.label_consistency is not None
+    if not corpora or (calibrated and is_whole):
         return present
     network = load_cased(folder)
     if not calibrated:
@@ -143,9 +144,9 @@ def calibrate(folder: Path, corpora: Sequence[Corpus], shift: float | None = Non
         TorchScorer(network),
         Decoder(LABELS),
     )
-    if calibrated:  # before there were least scores
-        found = replace(present, min_score=least_min_score(recognizer, corpora))
-        keep_record(folder, replace(record, min_score=found.min_score))
+    if calibrated:  # before there was one of the two
+        found = _completed(recognizer, corpora, record, present)
+        keep_record(folder, replace(record, **asdict(found)))
         return found
     found = best_calibration(recognizer, corpora, shift)
     adjust_classifier(
@@ -154,6 +155,19 @@ def calibrate(folder: Path, corpora: Sequence[Corpus], shift: float | None = Non
         present.temperature / found.temperature,
         replace(record, **asdict(found)),
     )
+    return found
+
+
+def _completed(
+    recognizer: Recognizer, corpora: Sequence[Corpus], record: TrainingRecord, present: Calibration
+) -> Calibration:
+    """Finds what a checkpoint lacks that was calibrated before; its weights hold the rest."""
+    found = present
+    if record.label_consistency is None:
+        found = replace(found, label_consistency=_least_consistency(recognizer, corpora, _NONE))
+    if record.min_score is None:
+        recognizer = replace(recognizer, decoder=_consistent(recognizer.decoder, found))
+        found = replace(found, min_score=least_min_score(recognizer, corpora))
     return found
 
 
@@ -172,9 +186,8 @@ def uncalibrated(state: Mapping[str, Tensor], record: TrainingRecord) -> dict[st
 def best_calibration(
     recognizer: Recognizer, corpora: Sequence[Corpus], shift: float | None = None
 ) -> Calibration:
-    """The least shift as good as the best, the temperature that makes its scores likeliest, the
-    best label consistency, and the least score of an entity with which they are as good as with
-    the best.
+    """The least shift as good as the best, the temperature that makes its scores likeliest, and
+    the least label consistency and the least score of an entity that are as good as the best.
 
     The best has the highest mean F1; as good is what differs by less than chance does.
 
@@ -194,18 +207,19 @@ def best_calibration(
     if shift is None:
         shift = _least_shift(recognizer, adjusted, corpora)
     found = Calibration(shift, _likeliest_temperature(recognizer, adjusted, corpora, shift))
-    documents = [in_documents(corpus) for corpus in corpora if has_documents(corpus)]
-    if documents:
-        consistency = _best_consistency(replace(recognizer, scorer=scorer), documents, found)
-        found = replace(found, label_consistency=consistency)
+    consistency = _least_consistency(replace(recognizer, scorer=scorer), corpora, found)
+    found = replace(found, label_consistency=consistency)
     adjusted.begin(found)
     recognizer = replace(recognizer, decoder=_consistent(recognizer.decoder, found))
     return replace(found, min_score=least_min_score(recognizer, corpora))
 
 
-def _best_consistency(
-    recognizer: Recognizer, documents: Sequence[Corpus], calibration: Calibration
+def _least_consistency(
+    recognizer: Recognizer, corpora: Sequence[Corpus], calibration: Calibration
 ) -> float:
+    documents = [in_documents(corpus) for corpus in corpora if has_documents(corpus)]
+    if not documents:
+        return 0.0
     adjusted = Adjusted(recognizer.scorer)
 
     def mean_f1(consistency: float) -> float:
@@ -215,7 +229,7 @@ def _best_consistency(
         reader = replace(recognizer, scorer=adjusted, decoder=decoder)
         return fmean(evaluate(reader, corpus).f1 for corpus in documents)
 
-    return max(_CONSISTENCIES, key=mean_f1)
+    return _least_as_good({consistency: mean_f1(consistency) for consistency in _CONSISTENCIES})
 
 
 def _consistent(decoder: Decoder, calibration: Calibration) -> Decoder:

@@ -29,6 +29,8 @@ _UNSURE = [
     "The Economist met Orange near Turkey Day at Subway.",
     "The Blue Danube cafe at King's Cross served Earl Grey with Marmite.",
     "He drank Guinness in a Ford.",
+    "He drives a Lincoln to Ford.",
+    "Phoenix rose over Mercury.",
     _TEXT,
 ]
 _MODELS = Path(__file__).parents[2] / "models" / "ner-en"

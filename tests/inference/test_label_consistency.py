@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from inference.label_consistency import consistent
 
 # O, B-PER, I-PER, B-LOC.
-TYPES = np.array([0, 1, 1, 2])
+TYPES = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]], np.float32)
 
 
 def scores_of(*probabilities: tuple[float, ...]) -> NDArray[np.float32]:
@@ -92,7 +92,7 @@ def test_other_words_and_the_scores_that_were_given_stay() -> None:
     st.floats(0, 1),
     st.floats(-1e4, 1e4, width=32),
 )
-def test_what_all_agree_on_stays_the_likeliest(
+def test_what_all_are_sure_of_stays_the_likeliest(
     said: list[tuple[str, int]], weight: float, constant: float
 ) -> None:
     """Whatever the constant of each word's logarithms, and however sure the model is."""
@@ -105,3 +105,11 @@ def test_what_all_agree_on_stays_the_likeliest(
     assert moved.dtype == np.float32
     assert np.isfinite(moved).all()
     assert moved.argmax(axis=1).tolist() == [label for _, label in said]
+
+
+def test_occurrences_that_say_the_same_become_surer_of_it() -> None:
+    """Of a type, which two labels may share: together they were the likelier ones all along."""
+    unsure = (0.40, 0.31, 0.28, 0.01)
+    moved = probabilities_of(consistent(scores_of(*[unsure] * 20), ["Neal"] * 20, TYPES, 0.75))
+    assert (moved[:, 1:3].sum(axis=1) > 0.65).all()
+    assert (moved.argmax(axis=1) == 1).all()

@@ -126,7 +126,7 @@ def test_what_is_not_given_keeps_nothing_else_waiting_and_is_asked_for_again(
     now_s = 31.0
     mirror.sync()
     assert source.fetched.count(path) == 2
-    assert "".join(capsys.readouterr()).count("403") == 1
+    assert "".join(capsys.readouterr()).count(": 403") == 1
     source.withheld, now_s = "", 62.0
     mirror.sync()
     assert (tmp_path / "cache" / path).is_file()

@@ -109,6 +109,14 @@ def test_it_says_how_a_long_text_is_read_where_that_is_in_passages(
     assert "windows of 256 tokens" in model_card(manifest | {"passage_tokens": 256})
 
 
+def test_it_says_how_far_occurrences_speak_for_each_other(manifest: dict[str, Any]) -> None:
+    for consistency in (0.0, None):
+        manifest["training"]["label_consistency"] = consistency
+        assert "occurrences" not in model_card(manifest)
+    manifest["training"]["label_consistency"] = 0.5
+    assert "speak for each other by 0.5," in model_card(manifest)
+
+
 def test_it_says_of_what_the_model_was_made(manifest: dict[str, Any]) -> None:
     plain = model_card(manifest)
     assert "It began with" not in plain

@@ -34,7 +34,12 @@ def runs(
 ) -> list[Path]:
     """Two that began alike; the second has all weights higher by one, and was calibrated."""
     record = replace(
-        record, begun_with="train parent", command="train 0", teachers=("train t",), min_score=0.4
+        record,
+        begun_with="train parent",
+        command="train 0",
+        teachers=("train t",),
+        min_score=0.4,
+        label_consistency=0.5,
     )
     save(tmp_path / "0", network, tokenizer, record)
     with torch.no_grad():
@@ -91,7 +96,9 @@ def test_the_record_names_every_run_and_all_data(runs: list[Path], tmp_path: Pat
         ("wikigold", "2"),
     ]
     assert record.teachers == ("train t",)
-    assert (record.outside_shift, record.temperature, record.min_score) == (0.0, 1.0, None)
+    assert record.begun_with == "train parent"
+    assert (record.outside_shift, record.temperature) == (0.0, 1.0)
+    assert (record.min_score, record.label_consistency) == (None, None)
 
 
 def test_the_record_of_a_mean_of_means_names_the_runs_behind_them(
@@ -159,11 +166,14 @@ def test_runs_that_begin_apart_have_a_mean_if_it_is_asked_for(
     words = ["average", *map(str, [*runs, stranger]), "--run", str(tmp_path / "mean")]
     assert main(words) == 1
     assert main([*words, "--begun-apart"]) == 0
-    assert load_record(tmp_path / "mean").averaged == ("train 0", "train 1", "train 2")
+    mean = load_record(tmp_path / "mean")
+    assert mean.averaged == ("train 0", "train 1", "train 2")
+    assert mean.command == "python -m training average RUN1 RUN2 RUN3 --run RUN --begun-apart"
+    assert (mean.begun_with, mean.begun_with_sha256) == ("", "")
     # The second and the third are higher by one.
     name = "bert.encoder.layer.0.output.dense.bias"
-    first, mean = (load_cased(f).get_parameter(name) for f in (runs[0], tmp_path / "mean"))
-    assert torch.allclose(first + 2 / 3, mean, atol=1e-6)
+    first, whole = (load_cased(f).get_parameter(name) for f in (runs[0], tmp_path / "mean"))
+    assert torch.allclose(first + 2 / 3, whole, atol=1e-6)
 
 
 def test_runs_of_unlike_encoders_have_no_mean(

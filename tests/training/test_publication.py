@@ -58,7 +58,10 @@ def candidate(
 def test_the_manifest_names_every_other_file_with_its_hash(
     candidate: Candidate, tmp_path: Path
 ) -> None:
-    folder = publish(candidate, tmp_path / "models")
+    record = replace(candidate.record, label_consistency=0.5)
+    config = json.loads((candidate.checkpoint / "config.json").read_text("utf-8"))
+    (candidate.checkpoint / "config.json").write_text(json.dumps(config | {"passage_tokens": 32}))
+    folder = publish(replace(candidate, record=record), tmp_path / "models")
     assert folder == tmp_path / "models" / "ner-en" / "1"
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     assert (manifest["schema_version"], manifest["name"], manifest["version"]) == (1, "ner-en", "1")
@@ -68,6 +71,8 @@ def test_the_manifest_names_every_other_file_with_its_hash(
         assert entry == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     assert manifest["quality"][QUALITY_SET]["f1"] == 77.04
     assert manifest["data"][0]["set"] == "uner_en_ewt"
+    assert manifest["passage_tokens"] == 32
+    assert manifest["training"]["label_consistency"] == 0.5
 
 
 def test_the_folder_holds_what_a_service_needs_and_no_leftovers(

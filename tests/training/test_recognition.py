@@ -162,6 +162,13 @@ def test_what_is_measured_has_the_windows_that_are_served(
     assert len(tokenizer.tokenize("Paris. Seoul. " * 99).windows) == windows
 
 
+def test_what_is_measured_has_the_consistency_that_is_served(tmp_path: Path) -> None:
+    folder = write_version(tmp_path / "tiny" / "1")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"label_consistency": 0.75}))
+    assert load_recognizer(folder / "model.onnx", 64, 1).decoder.label_consistency == 0.75
+
+
 @pytest.mark.parametrize("min_score", [0.0, 1.0])
 def test_what_is_measured_is_what_is_returned(tmp_path: Path, min_score: float) -> None:
     folder = write_version(tmp_path / "tiny" / "1")

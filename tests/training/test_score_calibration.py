@@ -147,7 +147,7 @@ def test_the_least_score_is_the_least_at_which_f1_is_highest(
     assert least_min_score(network, [Corpus(_SOURCE, "", [text])]) == expected
 
 
-def test_a_checkpoint_of_before_there_were_least_scores_gets_one_alone(
+def test_a_checkpoint_that_was_calibrated_gets_what_it_lacks_alone(
     network: BertForTokenClassification,
     tokenizer: Tokenizer,
     record: TrainingRecord,
@@ -165,14 +165,20 @@ def test_a_checkpoint_of_before_there_were_least_scores_gets_one_alone(
     texts = corpus(12, persons=1)
     found = calibrate(tmp_path, [texts])
     assert found == Calibration(0.0, 2.0, 0.0)  # 52 % of sureness is worth its place
+    assert load_record(tmp_path) == replace(before, min_score=0.0, label_consistency=0.0)
     keep_record(tmp_path, replace(before, min_score=0.4))
+    assert calibrate(tmp_path, [texts]) == Calibration(0.0, 2.0, 0.4, 0.0)
+    assert load_record(tmp_path) == replace(before, min_score=0.4, label_consistency=0.0)
+    whole = replace(before, min_score=0.4, label_consistency=0.5)
+    keep_record(tmp_path, whole)
     config = json.loads((tmp_path / "config.json").read_text("utf-8"))
-    assert config["min_score"] == 0.4
-    assert calibrate(tmp_path, [texts]) == Calibration(0.0, 2.0, 0.4)
-    assert load_record(tmp_path) == replace(before, min_score=0.4)
+    assert (config["min_score"], config["label_consistency"]) == (0.4, 0.5)
+    assert calibrate(tmp_path, [texts]) == Calibration(0.0, 2.0, 0.4, 0.5)
+    assert load_record(tmp_path) == whole
     assert (tmp_path / WEIGHTS_FILE).read_bytes() == weights
     keep_record(tmp_path, before)
-    assert "min_score" not in json.loads((tmp_path / "config.json").read_text("utf-8"))
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    assert not {"min_score", "label_consistency"} & config.keys()
 
 
 def test_the_log_loss_is_the_mean_surprise() -> None:
