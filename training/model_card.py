@@ -274,7 +274,8 @@ def _temperature(training: Mapping[str, Any]) -> str:
     if training.get("label_consistency"):
         text += (
             "\nThe occurrences of a word in a text speak for each other by"
-            f" {training['label_consistency']:g}, found on whole\ndocuments of these splits."
+            f" {training['label_consistency']:g}, found on whole\ndocuments of these splits: there"
+            " such words score higher than in the sentences that the\ntable is of."
         )
     return text
 
