@@ -25,6 +25,7 @@ from inference.core import Aggregation, Entity, TokenizedText
 from inference.errors import ModelInvalid
 from inference.label_consistency import consistent
 from inference.label_scheme import OUTSIDE, read_tags, transitions
+from inference.softmax import exponentials, softmax
 
 # Marks that belong to the character before them: an entity ends after them, not between.
 _MARK_CATEGORIES = frozenset({"Mn", "Mc", "Me"})
@@ -59,10 +60,8 @@ class Decoder:
         self._outside = self.labels.index(OUTSIDE)
         self._tags = read_tags(labels)
         self._types = {label: tag.label for label, tag in zip(labels, self._tags, strict=True)}
-        numbers = {label: i for i, label in enumerate(dict.fromkeys(self._types.values()))}
-        # float32 [labels, types]: 1 where a label is of a type.
-        self._membership = np.zeros((len(labels), len(numbers)), np.float32)
-        self._membership[range(len(labels)), [numbers[self._types[label]] for label in labels]] = 1
+        types, numbers = np.unique([tag.label for tag in self._tags], return_inverse=True)
+        self._membership = np.eye(len(types), dtype=np.float32)[numbers]  # [labels, types]
         self.entity_types = tuple(dict.fromkeys(t.label for t in self._tags if t.label != OUTSIDE))
         allowed, may_start = transitions(self._tags)
         self._allowed: list[list[bool]] = allowed.tolist()
@@ -242,16 +241,10 @@ def _search(
     return path[::-1]
 
 
-def _exponentials(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Numbers in proportion to the probabilities of each row, the greatest 1."""
-    exponentials: NDArray[np.float32] = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return exponentials
-
-
 def _probabilities(scores: NDArray[np.float32], labels: list[int]) -> list[float]:
     """The probability of one label in each row."""
-    exponentials = _exponentials(scores)
-    rows, sums = exponentials.tolist(), exponentials.sum(axis=1).tolist()
+    numbers = exponentials(scores)
+    rows, sums = numbers.tolist(), numbers.sum(axis=1).tolist()
     return [row[label] / total for row, label, total in zip(rows, labels, sums, strict=True)]
 
 
@@ -264,8 +257,7 @@ def _units(
     starts = tokenized.word_starts
     if aggregation is Aggregation.FIRST:
         return _Units(tokens.take(starts, axis=0), starts)
-    probabilities = _exponentials(tokens)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    probabilities = softmax(tokens)
     if aggregation is Aggregation.AVERAGE:
         sizes = np.diff(starts, append=len(tokens)).astype(np.float32)
         means = np.add.reduceat(probabilities, starts) / sizes[:, None]

@@ -19,6 +19,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.softmax import softmax
+
 # A single capital is an initial, a pronoun, the letter of a list.
 _LEAST_CHARS = 2
 # Below it an occurrence is as good as sure, and is moved no further.
@@ -51,9 +53,7 @@ def consistent(
     places = np.fromiter(chain.from_iterable(groups), np.intp)
     sizes = np.array([len(group) for group in groups])
     firsts = np.cumsum(sizes) - sizes
-    probabilities = np.exp(scores[places] - scores[places].max(axis=1, keepdims=True))
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    of_type = probabilities @ types
+    of_type = softmax(scores[places]) @ types
     means = np.add.reduceat(of_type**2, firsts)
     means /= means.sum(axis=1, keepdims=True)
     way = np.repeat(_logarithms(means), sizes, axis=0) - _logarithms(of_type)

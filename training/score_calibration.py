@@ -201,17 +201,15 @@ def best_calibration(
         consistency in [0, 0.75], 0 where no set has documents, and a score in [0, 0.5]; 0, 1, 0
         and 0 where nothing is found.
     """
-    scorer = recognizer.scorer
-    adjusted = Adjusted(scorer)
-    recognizer = replace(recognizer, scorer=adjusted)
+    adjusted = Adjusted(recognizer.scorer)
+    reader = replace(recognizer, scorer=adjusted)
     if shift is None:
-        shift = _least_shift(recognizer, adjusted, corpora)
-    found = Calibration(shift, _likeliest_temperature(recognizer, adjusted, corpora, shift))
-    consistency = _least_consistency(replace(recognizer, scorer=scorer), corpora, found)
-    found = replace(found, label_consistency=consistency)
+        shift = _least_shift(reader, adjusted, corpora)
+    found = Calibration(shift, _likeliest_temperature(reader, adjusted, corpora, shift))
+    found = replace(found, label_consistency=_least_consistency(recognizer, corpora, found))
     adjusted.begin(found)
-    recognizer = replace(recognizer, decoder=_consistent(recognizer.decoder, found))
-    return replace(found, min_score=least_min_score(recognizer, corpora))
+    reader = replace(reader, decoder=_consistent(reader.decoder, found))
+    return replace(found, min_score=least_min_score(reader, corpora))
 
 
 def _least_consistency(
