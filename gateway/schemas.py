@@ -147,6 +147,10 @@ class ModelVersion(BaseModel):
     min_score: float = Field(
         description="Least score of an entity that it returns where a call has no `min_score`."
     )
+    label_consistency: float = Field(
+        description="How far the occurrences of a word in a text speak for each other: from 0, not"
+        " at all, to 1."
+    )
 
 
 class Model(BaseModel):

@@ -230,6 +230,7 @@ def _model(name: str, versions: Sequence[pb.ModelVersion]) -> dict[str, Any]:
                 "labels": list(version.labels),
                 "max_window_tokens": version.max_window_tokens,
                 "min_score": version.min_score,
+                "label_consistency": version.label_consistency,
             }
             for version in versions
         ],

@@ -12,6 +12,7 @@ from inference.folder_files import Listing
 from inference.model import Model
 from inference.residency import Residency
 from inference.served_model import Resident, Version
+from inference.version_state import Traits
 from telemetry import logs
 
 _log = logs.get_logger(__name__)
@@ -92,9 +93,7 @@ class ModelRoom:
         resident = Resident(model, version, listing, size_bytes, self._fell_idle)
         version.resident, version.detail, version.proven = resident, "", True
         version.loaded, version.failures = listing, 0
-        version.labels = model.decoder.entity_types
-        version.window_tokens = model.tokenizer.window_tokens
-        version.min_score = model.decoder.min_score
+        version.traits = Traits.of(model)
         self._residency.replace(place, resident, size_bytes)
         return resident
 

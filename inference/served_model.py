@@ -13,7 +13,7 @@ from inference.errors import ModelNotFound, Reason, RecognitionError
 from inference.folder_files import Listing
 from inference.model import Model
 from inference.routing import LIVE, Routing, version_order
-from inference.version_state import State, VersionState
+from inference.version_state import NOT_KNOWN_YET, State, Traits, VersionState
 
 
 class Resident:
@@ -101,9 +101,7 @@ class Version:
     loading: "asyncio.Task[None] | None" = None
     waiters: "list[asyncio.Future[Resident]]" = field(default_factory=list)
     followers: int = 0  # who wait for it to be loaded, and need no lease
-    labels: tuple[str, ...] = ()
-    window_tokens: int = 0
-    min_score: float = 0.0
+    traits: Traits = NOT_KNOWN_YET
 
     @property
     def answers(self) -> bool:
@@ -236,9 +234,7 @@ class ServedModel:
             version.detail or (self.routing_fault if live else ""),
             version.standing,
             tuple(sorted(aliases)),
-            version.labels,
-            version.window_tokens,
-            version.min_score,
+            version.traits,
             resident.size_bytes if resident else 0,
             bool(self.live) and version.answers,
         )

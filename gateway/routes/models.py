@@ -28,6 +28,7 @@ _MODEL: Final = {
             "labels": ["PER", "ORG", "LOC", "MISC"],
             "max_window_tokens": 256,
             "min_score": 0.45,
+            "label_consistency": 0.5,
         }
     ],
 }

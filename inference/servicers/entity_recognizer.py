@@ -173,9 +173,10 @@ def _model_version(state: VersionState) -> pb.ModelVersion:
         state=pb.ModelVersion.State.Value(state.standing.value),
         detail=state.detail,
         live=state.live,
-        labels=state.labels,
-        max_window_tokens=state.window_tokens,
+        labels=state.traits.labels,
+        max_window_tokens=state.traits.window_tokens,
         aliases=state.aliases,
         memory_bytes=state.memory_bytes,
-        min_score=state.min_score,
+        min_score=state.traits.min_score,
+        label_consistency=state.traits.label_consistency,
     )

@@ -110,6 +110,7 @@ class ScriptedInference(pb_grpc.EntityRecognizerServicer):
                     labels=["PER", "ORG"],
                     max_window_tokens=256,
                     min_score=0.4,
+                    label_consistency=0.5,
                 ),
                 pb.ModelVersion(
                     name="ner-en", version="2", state=pb.ModelVersion.FAILED, detail="bad sha256"

@@ -22,6 +22,7 @@ async def test_every_model_is_listed_with_its_versions(http: httpx.AsyncClient) 
                 "labels": ["PER", "ORG"],
                 "max_window_tokens": 256,
                 "min_score": 0.4,
+                "label_consistency": 0.5,
             },
             {
                 "version": "2",
@@ -32,6 +33,7 @@ async def test_every_model_is_listed_with_its_versions(http: httpx.AsyncClient) 
                 "labels": [],
                 "max_window_tokens": 0,
                 "min_score": 0.0,
+                "label_consistency": 0.0,
             },
         ],
     }

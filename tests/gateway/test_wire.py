@@ -192,6 +192,7 @@ def test_versions_are_grouped_by_model() -> None:
         "labels": [],
         "max_window_tokens": 0,
         "min_score": 0.0,
+        "label_consistency": 0.0,
     }
 
 

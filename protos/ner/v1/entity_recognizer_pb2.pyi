@@ -838,6 +838,7 @@ class ModelVersion(_message.Message):
     ALIASES_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     MIN_SCORE_FIELD_NUMBER: _builtins.int
+    LABEL_CONSISTENCY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
     state: Global___ModelVersion.State.ValueType
@@ -850,6 +851,10 @@ class ModelVersion(_message.Message):
     """Memory that it is taken to hold; 0 while it is not in memory."""
     min_score: _builtins.float
     """Least score of an entity that it returns where a request has no `min_score`."""
+    label_consistency: _builtins.float
+    """How far the occurrences of a word in a text speak for each other, from 0 (not at all) to 1;
+    with Aggregation SIMPLE and NONE not at all.
+    """
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Entity types in the order of the model's label list ("PER"), without the BIO prefixes."""
@@ -871,10 +876,11 @@ class ModelVersion(_message.Message):
         aliases: _abc.Iterable[_builtins.str] | None = ...,
         memory_bytes: _builtins.int = ...,
         min_score: _builtins.float = ...,
+        label_consistency: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "detail", b"detail", "labels", b"labels", "live", b"live", "max_window_tokens", b"max_window_tokens", "memory_bytes", b"memory_bytes", "min_score", b"min_score", "name", b"name", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "detail", b"detail", "label_consistency", b"label_consistency", "labels", b"labels", "live", b"live", "max_window_tokens", b"max_window_tokens", "memory_bytes", b"memory_bytes", "min_score", b"min_score", "name", b"name", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
