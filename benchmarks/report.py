@@ -53,6 +53,7 @@ class Report:
     rows: list[Row]
     interactive: list[Interactive]
     left_out: list[str]  # what was not measured, and why
+    failed: list[str]  # what was measured and has no figures, and why
     many_models: ManyModels | None = None
 
     def row(self, kind: Kind, callers: int) -> Row | None:
@@ -80,6 +81,7 @@ class Report:
             "interactive": [asdict(one) | {"p99_ratio": one.p99_ratio} for one in self.interactive],
             "many_models": asdict(self.many_models) if self.many_models else None,
             "left_out": self.left_out,
+            "failed": self.failed,
         }
 
 

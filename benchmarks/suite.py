@@ -1,6 +1,7 @@
 """A whole benchmark, ceilings between the scenarios; prints each line as it is measured."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from benchmarks.ceiling import CeilingMeter
 from benchmarks.corpus import CORPORA
 from benchmarks.interactive import Interactive, measure_interactive
 from benchmarks.many_models import measure_many_models
-from benchmarks.measurement import measure
+from benchmarks.measurement import ScenarioFailed, measure
 from benchmarks.plan import Plan
 from benchmarks.report import Report, Row
 from benchmarks.scenario import Kind, Scenario, Size, scenarios
@@ -20,6 +21,7 @@ from benchmarks.wrk import is_installed, measure_wrk
 from inference.settings import read_settings
 
 SEED = 20261124
+_INTERACTIVE = (Way.GRPC, Way.REST)
 _NO_STREAM = "gRPC stream, because the contract has no method RecognizeStream"
 _NO_WRK = "REST by wrk, because wrk is not installed"
 
@@ -43,8 +45,7 @@ class Suite:
     def run(self) -> Report:
         """Measures it: each scenario between two measurements of its ceiling.
 
-        Raises:
-            ScenarioFailed: a call failed, or an answer was wrong.
+        What fails has no figures and a line of its own; the others are measured all the same.
         """
         chosen = scenarios(self.kinds, self.connections)
         left_out = []
@@ -56,9 +57,16 @@ class Suite:
         meter.search(self.size.search_share)
         meter.measure_all()
         print(progress(meter.ceilings()))
+        failed: list[str] = []
+        rows: list[Row] = []
+        interactive: list[Interactive] = []
         with started(self.models) as services:
-            rows = [self._row(one, services, meter) for one in chosen]
-            interactive = self._interactive(services) if Kind.INTERACTIVE in self.kinds else []
+            for one in chosen:
+                with _noting(failed):
+                    rows.append(self._row(one, services, meter))
+            for way in _INTERACTIVE if Kind.INTERACTIVE in self.kinds else ():
+                with _noting(failed):
+                    interactive.append(self._interactive(way, services))
         meter.measure_all()
         print(progress(meter.ceilings()))
         many_models = None
@@ -74,6 +82,7 @@ class Suite:
             rows,
             interactive,
             left_out,
+            failed,
             many_models,
         )
 
@@ -102,13 +111,9 @@ class Suite:
         print(progress(meter.ceilings(), row), flush=True)
         return row
 
-    def _interactive(self, services: Services) -> list[Interactive]:
-        return [
-            measure_interactive(
-                replace(self._plan(way, services), measure_s=self.size.interactive_s), services
-            )
-            for way in (Way.GRPC, Way.REST)
-        ]
+    def _interactive(self, way: Way, services: Services) -> Interactive:
+        plan = replace(self._plan(way, services), measure_s=self.size.interactive_s)
+        return measure_interactive(plan, services)
 
     def _texts(self, corpus: str) -> int:
         return self.size.mixed if corpus == "mixed" else self.size.sentences
@@ -126,6 +131,16 @@ class Suite:
             warm_up_s=self.size.warm_up_s,
             bulk_is_known=is_rest and services.bulk_is_known(),
         )
+
+
+@contextmanager
+def _noting(failed: list[str]) -> Iterator[None]:
+    """Adds a line to `failed` where a scenario fails, and goes on."""
+    try:
+        yield
+    except ScenarioFailed as error:
+        failed.append(str(error))
+        print(f"failed: {error}", flush=True)
 
 
 def _impossible() -> dict[Kind, str]:

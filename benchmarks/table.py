@@ -90,6 +90,7 @@ def markdown(report: Report, missed: Sequence[str]) -> str:
     if report.many_models:
         parts.append(f"{report.many_models.sentence}.")
     parts += [f"Left out: {line}." for line in report.left_out]
+    parts += [f"Failed: {line}." for line in report.failed]
     parts.append(
         "Missed:\n\n" + "\n".join(f"- {line}" for line in missed)
         if missed

@@ -55,6 +55,26 @@ def test_a_small_benchmark_writes_json_table_and_picture(
     assert (tmp_path / "latest.png").exists()
 
 
+def test_what_fails_is_named_and_the_rest_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue that has room for sentences, and could never take a call of 32 texts."""
+    monkeypatch.setenv("INFERENCE_QUEUE_TOKENS", "512")
+    command = [sys.executable, "-m", "benchmarks", "--smoke", "--only", "grpc,bulk"]
+    done = subprocess.run(
+        [*command, "--connections", "1", "--out", str(tmp_path)],
+        cwd=_ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "REST, 1 connections, 32 texts a call" in done.stderr
+    assert "calls ended with 422" in done.stderr
+    (path,) = tmp_path.glob("*.json")
+    report = json.loads(path.read_text())
+    assert [one["name"] for one in report["scenarios"]] == ["gRPC"]
+    (failed,) = report["failed"]
+    assert f"Failed: {failed}." in (tmp_path / "latest.md").read_text()
+
+
 def test_an_open_loop_is_measured_with_the_counters_of_the_services(services: Services) -> None:
     found = measure(_plan(services, rate_per_s=100.0), services)
     assert found.load.calls > 0
