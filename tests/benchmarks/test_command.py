@@ -45,6 +45,7 @@ def test_a_small_benchmark_writes_json_table_and_picture(
         "GATEWAY_LOG_LEVEL": "warning",
         "INFERENCE_LOG_LEVEL": "warning",
         "INFERENCE_MAX_WAIT_MS": "0",
+        "INFERENCE_QUEUE_TOKENS": "1048576",
         "INFERENCE_WORKERS": "1",
     }
     assert measured.items() <= report["machine"]["settings"].items()
@@ -58,8 +59,8 @@ def test_a_small_benchmark_writes_json_table_and_picture(
 def test_what_fails_is_named_and_the_rest_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A queue that has room for sentences, and could never take a call of 32 texts."""
-    monkeypatch.setenv("INFERENCE_QUEUE_TOKENS", "512")
+    """A service that takes single sentences, and no call of 32 texts."""
+    monkeypatch.setenv("INFERENCE_MAX_TEXTS", "16")
     command = [sys.executable, "-m", "benchmarks", "--smoke", "--only", "grpc,bulk"]
     done = subprocess.run(
         [*command, "--connections", "1", "--out", str(tmp_path)],
