@@ -23,7 +23,7 @@ _SMOKE_CONNECTIONS = (1, 4)
 def main() -> None:
     """Measures and reports; exits with 1 when a target is missed and 2 when a call failed.
 
-    What has no figures for all of it takes the place of no published result.
+    A run in which one failed takes no published result's place.
     """
     arguments = _arguments()
     size = "smoke" if arguments.smoke else "quick" if arguments.quick else "full"
@@ -32,8 +32,8 @@ def main() -> None:
     report = Suite(arguments.models, kinds, connections, _SIZES[size]).run()
     misses = missed(report)
     print("\n" + markdown(report, misses))
-    is_part = size != "full" or arguments.only or arguments.connections or report.failed
-    folder = arguments.out or (None if is_part else _RESULTS)
+    is_whole = size == "full" and not (arguments.only or arguments.connections or report.failed)
+    folder = arguments.out or (_RESULTS if is_whole else None)
     if folder:
         _write(report, misses, folder)
     if report.failed:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,18 +25,23 @@ def _plan(services: Services, **more: object) -> Plan:
     return Plan(**(plan | sizes | more))  # type: ignore[arg-type]
 
 
+def _benchmark(kinds: str, out: Path, returncode: int = 0) -> tuple[dict[str, Any], str]:
+    """A small one that ends so: its report, and what it said of errors."""
+    command = [sys.executable, "-m", "benchmarks", "--smoke", "--only", kinds]
+    done = subprocess.run(
+        [*command, "--connections", "2", "--out", str(out)],
+        cwd=_ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == returncode, done.stderr
+    (path,) = out.glob("*.json")
+    return json.loads(path.read_text()), done.stderr
+
+
 def test_a_small_benchmark_writes_json_table_and_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INFERENCE_WORKERS", "1")
-    command = [sys.executable, "-m", "benchmarks", "--smoke", "--only", "grpc,bulk,models"]
-    done = subprocess.run(
-        [*command, "--connections", "2", "--out", str(tmp_path)],
-        cwd=_ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    (path,) = tmp_path.glob("*.json")
-    report = json.loads(path.read_text())
+    report, _ = _benchmark("grpc,bulk,models", tmp_path)
     assert [one["name"] for one in report["scenarios"]] == ["gRPC", "REST, 32 texts a call"]
     assert all(one["load"]["sentences"] > 0 for one in report["scenarios"])
     assert all(one["inference_cpu_s_per_1000"] > 0 for one in report["scenarios"])
@@ -61,16 +67,9 @@ def test_what_fails_is_named_and_the_rest_is_measured(
 ) -> None:
     """A service that takes single sentences, and no call of 32 texts."""
     monkeypatch.setenv("INFERENCE_MAX_TEXTS", "16")
-    command = [sys.executable, "-m", "benchmarks", "--smoke", "--only", "grpc,bulk"]
-    done = subprocess.run(
-        [*command, "--connections", "1", "--out", str(tmp_path)],
-        cwd=_ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "REST, 1 connections, 32 texts a call" in done.stderr
-    assert "calls ended with 422" in done.stderr
-    (path,) = tmp_path.glob("*.json")
-    report = json.loads(path.read_text())
+    report, errors = _benchmark("grpc,bulk", tmp_path, returncode=2)
+    assert "REST, 2 connections, 32 texts a call" in errors
+    assert "calls ended with 422" in errors
     assert [one["name"] for one in report["scenarios"]] == ["gRPC"]
     (failed,) = report["failed"]
     assert f"Failed: {failed}." in (tmp_path / "latest.md").read_text()
