@@ -1,5 +1,6 @@
 """The metrics of the gateway, recorded once per request."""
 
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -36,61 +37,50 @@ class GatewayMetrics:
     def __init__(self) -> None:
         self.registry: Final = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
         self.in_flight = 0
-        Gauge(
-            "gateway_http_requests_in_flight",
-            "Requests that are being answered.",
-            registry=self.registry,
-        ).set_function(lambda: self.in_flight)
-        self.stream_items_pending: Final = Gauge(
+        gauge("gateway_http_requests_in_flight", "Requests that are being answered.").set_function(
+            lambda: self.in_flight
+        )
+        self.stream_items_pending: Final = gauge(
             "gateway_stream_items_pending",
             "Lines of streams that were read and are not yet answered.",
-            registry=self.registry,
         )
-        self.texts: Final = Counter(
-            "gateway_texts", "Texts of the requests that were let in.", registry=self.registry
-        )
-        self.joined_texts: Final = Histogram(
+        self.texts: Final = counter("gateway_texts", "Texts of the requests that were let in.")
+        self.joined_texts: Final = histogram(
             "gateway_joined_texts",
             "Texts of a call that carries the single texts of concurrent requests.",
             buckets=_JOINED_BUCKETS,
-            registry=self.registry,
         )
-        self._requests: Final = Counter(
+        self._requests: Final = counter(
             "gateway_http_requests",
             "Requests by route, method and status; status 499: the caller went away or gave up.",
             ["route", "method", "status"],
-            registry=self.registry,
         )
-        self.refused: Final = Counter(
+        self.refused: Final = counter(
             "gateway_connections_refused",
             "Connections closed before or without a whole request, by reason.",
             ["reason"],
-            registry=self.registry,
         )
-        self.overloaded: Final = Gauge(
+        self.overloaded: Final = gauge(
             "gateway_overloaded",
             "1 while single texts are refused so that others are answered soon.",
-            registry=self.registry,
         )
-        self._durations: Final = Histogram(
+        self._durations: Final = histogram(
             "gateway_http_request_duration_seconds",
             "Time from the request's head to the end of its answer; those refused (429) left out.",
             ["route"],
             buckets=_DURATION_BUCKETS_S,
-            registry=self.registry,
         )
-        self._failed: Final = Counter(
-            "gateway_requests_failed",
-            "Requests answered with an error, by its reason.",
-            ["reason"],
-            registry=self.registry,
+        self._failed: Final = counter(
+            "gateway_requests_failed", "Requests answered with an error, by its reason.", ["reason"]
         )
-        self._answered: Final = Counter(
+        self._answered: Final = counter(
             "gateway_answered_texts",
             "Texts that a model has answered or rejected, by the model and version that did.",
             ["model", "version"],
-            registry=self.registry,
         )
         self._models: Final[dict[tuple[str, str], Counter]] = {}
         # Looking a series up by its labels takes several times as long as counting in it.

@@ -1,7 +1,7 @@
 """What the inference service counts."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
@@ -57,112 +57,86 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        calls = Counter(
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        calls = counter(
             "inference_calls_total",
             "Recognize calls by outcome (OK, CANCELLED or the reason of the error).",
             ["outcome"],
-            registry=self.registry,
         )
-        self.calls_in_flight = Gauge(
-            "inference_calls_in_flight", "Recognize calls under way.", registry=self.registry
-        )
-        texts = Counter(
+        self.calls_in_flight = gauge("inference_calls_in_flight", "Recognize calls under way.")
+        texts = counter(
             "inference_texts_total",
             "Texts by outcome (OK or the reason of the error).",
             ["outcome"],
-            registry=self.registry,
         )
-        self.stages = Histogram(
+        self.stages = histogram(
             "inference_stage_seconds",
             "Time of a call in each stage, the longest of its windows.",
             ["model", "version", "stage"],
             buckets=_SECONDS,
-            registry=self.registry,
         )
-        self.batch_windows = Histogram(
+        self.batch_windows = histogram(
             "inference_batch_windows",
             "Windows in a model run.",
             ["model", "version"],
             buckets=_WINDOWS,
-            registry=self.registry,
         )
-        self.batch_seconds = Histogram(
+        self.batch_seconds = histogram(
             "inference_batch_seconds",
             "Time of a model run.",
             ["model", "version"],
             buckets=_SECONDS,
-            registry=self.registry,
         )
-        self.batches = Counter(
+        self.batches = counter(
             "inference_batches_total",
             "Model runs by priority of their calls.",
             ["model", "version", "priority"],
-            registry=self.registry,
         )
-        self.tokens = Counter(
+        self.tokens = counter(
             "inference_tokens_total",
             "Tokens run, by kind: text or padding.",
             ["model", "version", "kind"],
-            registry=self.registry,
         )
-        self._dropped = Counter(
-            "inference_windows_dropped_total",
-            "Windows that were not run, by reason.",
-            ["reason"],
-            registry=self.registry,
+        self._dropped = counter(
+            "inference_windows_dropped_total", "Windows that were not run, by reason.", ["reason"]
         )
-        self.waiting_tokens = Gauge(
-            "inference_waiting_tokens", "Tokens that wait for a worker.", registry=self.registry
-        )
-        self.drain_seconds = Gauge(
+        self.waiting_tokens = gauge("inference_waiting_tokens", "Tokens that wait for a worker.")
+        self.drain_seconds = gauge(
             "inference_predicted_drain_seconds",
             "Predicted time until the workers have run all that waits now.",
-            registry=self.registry,
         )
-        self.hanging_workers = Gauge(
+        self.hanging_workers = gauge(
             "inference_hanging_workers",
             "Workers whose run takes so long that it is taken to hang, or that have died.",
-            registry=self.registry,
         )
-        self.queue_limit_tokens = Gauge(
-            "inference_queue_limit_tokens",
-            "Most tokens that may wait; further calls are refused.",
-            registry=self.registry,
+        self.queue_limit_tokens = gauge(
+            "inference_queue_limit_tokens", "Most tokens that may wait; further calls are refused."
         )
-        self.workers = Gauge(
-            "inference_workers", "Model runs that can go on at once.", registry=self.registry
-        )
-        self.busy_workers = Gauge(
-            "inference_busy_workers", "Model runs that go on now.", registry=self.registry
-        )
+        self.workers = gauge("inference_workers", "Model runs that can go on at once.")
+        self.busy_workers = gauge("inference_busy_workers", "Model runs that go on now.")
         self.queue = QueueGauges()
         self.registry.register(self.queue)
         self.versions = VersionGauges()
         self.registry.register(self.versions)
-        self._shadow = Counter(
+        self._shadow = counter(
             "inference_shadow_texts_total",
             "Texts put to a candidate version, by outcome: same, different, failed or skipped.",
             ["model", "outcome"],
-            registry=self.registry,
         )
-        self.model_memory = Gauge(
-            "inference_model_memory_bytes",
-            "Memory that the loaded models are taken to hold.",
-            registry=self.registry,
+        self.model_memory = gauge(
+            "inference_model_memory_bytes", "Memory that the loaded models are taken to hold."
         )
-        self.models_loaded = Gauge(
-            "inference_models_loaded", "Versions in memory.", registry=self.registry
+        self.models_loaded = gauge("inference_models_loaded", "Versions in memory.")
+        self.stream_items_pending = gauge(
+            "inference_stream_items_pending",
+            "Items of streams that were read and are not yet answered.",
         )
         # Finding the child of a label costs more than counting on it: each is found once.
         self._calls = cache(calls.labels)
         self._texts = cache(texts.labels)
         self._models: dict[str, _ModelSeries] = {}
-
-        self.stream_items_pending = Gauge(
-            "inference_stream_items_pending",
-            "Items of streams that were read and are not yet answered.",
-            registry=self.registry,
-        )
 
     def call(self, outcome: str, timings: Timings | None = None, model: str = "") -> None:
         """Counts a call that has ended.

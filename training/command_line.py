@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from inference.routing import NAME_PATTERN
 from training import gate
@@ -24,42 +25,68 @@ _ALIAS = "newest"
 _DESCRIPTION = "Trains models, measures them and publishes them."
 
 
+class _Shared(NamedTuple):
+    """Options that several commands have, as parents of their parsers."""
+
+    data: argparse.ArgumentParser
+    run: argparse.ArgumentParser
+    threads: argparse.ArgumentParser
+    learned: argparse.ArgumentParser
+    quantized: argparse.ArgumentParser
+    recipe: argparse.ArgumentParser
+    named: argparse.ArgumentParser
+    kept: argparse.ArgumentParser
+    target: argparse.ArgumentParser
+    model: argparse.ArgumentParser
+
+    @property
+    def place(self) -> list[argparse.ArgumentParser]:
+        """Of the commands that read sets and work in the folder of a checkpoint."""
+        return [self.data, self.run, self.threads]
+
+
+_Add = Callable[..., argparse.ArgumentParser]  # of a command, by its name
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    data = _data_parser(is_required=True)
-    learned = _duplicates_parser(
-        "do not learn sentences that are also measured; else they are refused"
-    )
-    quantized = _duplicates_parser("no effect: sentences that are measured fix no scale")
-    run = argparse.ArgumentParser(add_help=False)
-    run.add_argument(
-        "--run", type=Path, default=Path("runs/ner-en"), help="folder of the checkpoint"
-    )
-    threads = argparse.ArgumentParser(add_help=False)
-    threads.add_argument("--threads", type=count, default=2, help="cores to use")
-    place = [data, run, threads]
-
-    recipe = recipe_parser()
-    named = argparse.ArgumentParser(add_help=False)
-    named.add_argument("--name", type=_served_name, default="ner-en", help="of the model")
-
-    kept = _kept_parser()
-    target = _target_parser()
-    model = argparse.ArgumentParser(add_help=False)
-    model.add_argument(
-        "--model", type=Path, required=True, help="ONNX file; its tokenizer lies beside it"
-    )
-
     root = argparse.ArgumentParser(prog="python -m training", description=_DESCRIPTION)
     # Of the commands that have no such options.
     root.set_defaults(run=Path(), models=Path(), threads=1, drop_duplicates=False)
     add = root.add_subparsers(dest="command", required=True, metavar="COMMAND").add_parser
-    add("fine-tune", parents=[*place, learned, recipe, named, kept], help="data to checkpoint")
+    shared = _Shared(
+        data=_data_parser(is_required=True),
+        run=_run_parser(),
+        threads=_threads_parser(),
+        learned=_duplicates_parser(
+            "do not learn sentences that are also measured; else they are refused"
+        ),
+        quantized=_duplicates_parser("no effect: sentences that are measured fix no scale"),
+        recipe=recipe_parser(),
+        named=_named_parser(),
+        kept=_kept_parser(),
+        target=_target_parser(),
+        model=_model_parser(),
+    )
+    _add_commands_on_checkpoints(add, shared)
+    _add_commands_that_measure(add, shared)
+    _add_whole_chains(add, shared)
+    _add_commands_on_sets(add, shared)
+    return root
+
+
+def _add_commands_on_checkpoints(add: _Add, shared: _Shared) -> None:
+    """Adds what makes a checkpoint, or a model file of one."""
+    add(
+        "fine-tune",
+        parents=[*shared.place, shared.learned, shared.recipe, shared.named, shared.kept],
+        help="data to checkpoint",
+    )
     restored = add(
-        "restore", parents=[run], help="published version to checkpoint, if its own has gone"
+        "restore", parents=[shared.run], help="published version to checkpoint, if its own has gone"
     )
     restored.add_argument("--from", dest="version", type=Path, required=True, metavar="FOLDER")
-    averaged = add("average", parents=[run], help="mean of checkpoints")
+    averaged = add("average", parents=[shared.run], help="mean of checkpoints")
     averaged.add_argument("checkpoints", type=Path, nargs="+", metavar="RUN")
     averaged.add_argument(
         "--begun-apart",
@@ -67,71 +94,73 @@ def parser() -> argparse.ArgumentParser:
         help="take also runs that did not begin with the same trained weights, as those of several"
         " stages: measure what comes of it",
     )
-    _add_calibrate(add("calibrate", parents=place, help="find what dev tells of its scores, once"))
-    add("export", parents=place, help="checkpoint to float32 ONNX, compared with it")
-    add("quantize", parents=[*place, quantized], help="float32 ONNX to int8 ONNX")
-    _add_evaluate(
-        add("evaluate", parents=[data, threads, model], help="entity F1 on the dev splits")
+    _add_calibrate(
+        add("calibrate", parents=shared.place, help="find what dev tells of its scores, once")
     )
-    add("batch-independence", parents=place, help="answers alone against answers in a batch")
-    add(
-        "document-agreement",
-        parents=[data, threads, model],
-        help="documents against their sentences",
-    )
+    add("export", parents=shared.place, help="checkpoint to float32 ONNX, compared with it")
+    add("quantize", parents=[*shared.place, shared.quantized], help="float32 ONNX to int8 ONNX")
+
+
+def _add_commands_that_measure(add: _Add, shared: _Shared) -> None:
+    """Adds what says how good or how fast a model is."""
+    measured = [shared.data, shared.threads, shared.model]
+    _add_evaluate(add("evaluate", parents=measured, help="entity F1 on the dev splits"))
+    add("batch-independence", parents=shared.place, help="answers alone against answers in a batch")
+    add("document-agreement", parents=measured, help="documents against their sentences")
     add(
         "compare-quantization",
-        parents=[*place, learned],
+        parents=[*shared.place, shared.learned],
         help="F1, speed and size of each way to make the model int8",
     )
     _add_speed(
         add(
             "speed",
-            parents=place,
+            parents=shared.place,
             help="tokens a second of the int8 file, beside those of the plain int8 export",
         )
     )
+
+
+def _add_whole_chains(add: _Add, shared: _Shared) -> None:
+    """Adds what does several of the steps above in turn."""
     _add_publish(
         add(
             "publish",
-            parents=[*place, quantized, named, target],
+            parents=[*shared.place, shared.quantized, shared.named, shared.target],
             help="export, quantize, measure, write the version",
         )
     )
+    place = [_data_parser(is_required=False), shared.run, shared.threads]
     add(
         "train",
         parents=[
-            _data_parser(is_required=False),
-            run,
-            threads,
-            learned,
-            recipe,
-            named,
-            kept,
-            target,
+            *place,
+            shared.learned,
+            shared.recipe,
+            shared.named,
+            shared.kept,
+            shared.target,
         ],
         help="fine-tune, then publish; without --data: every step on a built-in sample, then served"
         " and thrown away",
     )
-    _add_search(add("search", parents=[data, learned, recipe], help="try recipes; keep the best"))
-    _add_commands_on_sets(add, data, learned, threads, model)
-    return root
+    _add_search(
+        add(
+            "search",
+            parents=[shared.data, shared.learned, shared.recipe],
+            help="try recipes; keep the best",
+        )
+    )
 
 
-def _add_commands_on_sets(
-    add: Callable[..., argparse.ArgumentParser],
-    data: argparse.ArgumentParser,
-    learned: argparse.ArgumentParser,
-    threads: argparse.ArgumentParser,
-    model: argparse.ArgumentParser,
-) -> None:
+def _add_commands_on_sets(add: _Add, shared: _Shared) -> None:
     """Adds what makes sets, or says something of their texts."""
     asked = teachers_parser()
     add_ask_options(
         add(
             "ask",
             parents=[
-                data,
+                shared.data,
                 asked,
                 _duplicates_parser("no effect: all are asked about, measured or not"),
             ],
@@ -140,12 +169,16 @@ def _add_commands_on_sets(
     )
     add_mix_options(add("mix", help="the weighted mean of what teachers answered apart"))
     add_silver_options(
-        add("silver", parents=[data, asked], help="bare text to a set that teachers have labelled")
+        add(
+            "silver",
+            parents=[shared.data, asked],
+            help="bare text to a set that teachers have labelled",
+        )
     )
     _add_unsure(
         add(
             "unsure",
-            parents=[data, threads, model],
+            parents=[shared.data, shared.threads, shared.model],
             help="the bare text that a model is least sure of, as a set: ask teachers about it, or"
             " people",
         )
@@ -153,11 +186,39 @@ def _add_commands_on_sets(
     add_passages_options(
         add(
             "passages",
-            parents=[data, learned],
+            parents=[shared.data, shared.learned],
             help="sets whose texts are consecutive sentences together",
         )
     )
-    _add_docred(add("docred", parents=[model], help="files of DocRED to a labelled set"))
+    _add_docred(add("docred", parents=[shared.model], help="files of DocRED to a labelled set"))
+
+
+def _run_parser() -> argparse.ArgumentParser:
+    run = argparse.ArgumentParser(add_help=False)
+    run.add_argument(
+        "--run", type=Path, default=Path("runs/ner-en"), help="folder of the checkpoint"
+    )
+    return run
+
+
+def _threads_parser() -> argparse.ArgumentParser:
+    threads = argparse.ArgumentParser(add_help=False)
+    threads.add_argument("--threads", type=count, default=2, help="cores to use")
+    return threads
+
+
+def _named_parser() -> argparse.ArgumentParser:
+    named = argparse.ArgumentParser(add_help=False)
+    named.add_argument("--name", type=_served_name, default="ner-en", help="of the model")
+    return named
+
+
+def _model_parser() -> argparse.ArgumentParser:
+    model = argparse.ArgumentParser(add_help=False)
+    model.add_argument(
+        "--model", type=Path, required=True, help="ONNX file; its tokenizer lies beside it"
+    )
+    return model
 
 
 def _duplicates_parser(effect: str) -> argparse.ArgumentParser:

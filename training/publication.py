@@ -167,30 +167,7 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
             "licence": record.encoder_licence,
         },
         "data": [asdict(entry) for entry in record.data],
-        "training": {
-            "commit": record.commit,
-            "run_id": record.run_id,
-            "command": record.command,
-            "seed": record.seed,
-            "epochs": record.epochs,
-            "learning_rate": record.learning_rate,
-            "batch_size": record.batch_size,
-            "average_decay": record.average_decay,
-            "patience": record.patience,
-            "teachers": list(record.teachers),
-            "begun_with": record.begun_with,
-            "begun_with_sha256": record.begun_with_sha256,
-            "averaged": list(record.averaged),
-            "temperature": record.temperature,
-            "outside_shift": record.outside_shift,
-            "min_score": record.min_score,
-            "label_consistency": record.label_consistency,
-            "restored_from": record.restored_from,
-            "precision": record.precision,
-            "device": record.device,
-            "steps": record.steps,
-            "duration_s": record.duration_s,
-        },
+        "training": _training(record),
         "passage_tokens": config.passage_tokens,
         "opset": OPSET,
         "largest_logit_difference": candidate.logit_difference,
@@ -199,6 +176,41 @@ def _manifest(candidate: Candidate) -> dict[str, Any]:
             "activations": "uint8, a fixed scale for each product; after gelu one for each token",
             "word_vectors": "int8, a scale for each row",
         },
+        **_quality(candidate),
+    }
+
+
+def _training(record: TrainingRecord) -> dict[str, Any]:
+    """How the weights were learned."""
+    return {
+        "commit": record.commit,
+        "run_id": record.run_id,
+        "command": record.command,
+        "seed": record.seed,
+        "epochs": record.epochs,
+        "learning_rate": record.learning_rate,
+        "batch_size": record.batch_size,
+        "average_decay": record.average_decay,
+        "patience": record.patience,
+        "teachers": list(record.teachers),
+        "begun_with": record.begun_with,
+        "begun_with_sha256": record.begun_with_sha256,
+        "averaged": list(record.averaged),
+        "temperature": record.temperature,
+        "outside_shift": record.outside_shift,
+        "min_score": record.min_score,
+        "label_consistency": record.label_consistency,
+        "restored_from": record.restored_from,
+        "precision": record.precision,
+        "device": record.device,
+        "steps": record.steps,
+        "duration_s": record.duration_s,
+    }
+
+
+def _quality(candidate: Candidate) -> dict[str, Any]:
+    """What the int8 file and the float32 one were measured to have."""
+    return {
         "mean_quality": rounded(asdict(candidate.quality.mean)),
         "quality": {
             name: rounded(
